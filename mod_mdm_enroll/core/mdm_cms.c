@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Cryptographic Message Syntax (RFC 5652): verify one signer strictly, sign, encrypt.
+ * Depends on mdm_x509.
+ */
+#include "mdm_cms.h"
+
+#include <apr_strings.h>
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <string.h>
+
+/* Smallest RSA key that is verified with; who is trusted may want more. */
+#define MIN_RSA_BITS 1024
+
+struct mdm_cms_t {
+    CMS_ContentInfo *info;
+    CMS_SignerInfo *signer_info; /* owned by info */
+    STACK_OF(X509) *certs;
+    X509 *signer; /* owned by certs */
+};
+
+static apr_status_t free_info(void *info)
+{
+    CMS_ContentInfo_free(info);
+    return APR_SUCCESS;
+}
+
+static CMS_ContentInfo *own_info(apr_pool_t *p, CMS_ContentInfo *info)
+{
+    if (info)
+        apr_pool_cleanup_register(p, info, free_info, apr_pool_cleanup_null);
+    return info;
+}
+
+/* To read from; BIO_new_mem_buf() wants a pointer for no bytes, too. */
+static BIO *source_bio(const void *bytes, apr_size_t len)
+{
+    return len > INT_MAX ? NULL : BIO_new_mem_buf(len ? bytes : "", (int)len);
+}
+
+/* --- verifying --- */
+
+/* Exactly one ContentInfo, and nothing behind it. */
+static mdm_result_t decode(apr_pool_t *p, const void *message, apr_size_t len,
+                           CMS_ContentInfo **info)
+{
+    const unsigned char *at = message;
+
+    if (len == 0 || len > INT_MAX) {
+        return mdm_result_make(p, MDM_MSG_CMS_DECODE, "a CMS message of %" APR_SIZE_T_FMT " bytes",
+                               len);
+    }
+    if (!mdm_x509_keys_bounded(message, len, MDM_CMS_MAX_CERTIFICATES)) {
+        return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES,
+                               "more than %d EC keys, or one with parameters of its own",
+                               MDM_CMS_MAX_CERTIFICATES);
+    }
+    CMS_ContentInfo *found = own_info(p, d2i_CMS_ContentInfo(NULL, &at, (long)len));
+    if (!found) {
+        return mdm_result_make(p, MDM_MSG_CMS_DECODE, "not a CMS message: %s",
+                               mdm_openssl_reason(p));
+    }
+    const unsigned char *end = (const unsigned char *)message + len;
+    if (at != end) {
+        return mdm_result_make(p, MDM_MSG_CMS_TRAILING, "%ld bytes behind the CMS message",
+                               (long)(end - at));
+    }
+    *info = found;
+    return mdm_result_ok();
+}
+
+/* SignedData over id-data, with its content. */
+static mdm_result_t check_content(apr_pool_t *p, CMS_ContentInfo *info)
+{
+    const ASN1_OBJECT *type = CMS_get0_type(info);
+    if (OBJ_obj2nid(type) != NID_pkcs7_signed) {
+        return mdm_result_make(p, MDM_MSG_CMS_CONTENT_TYPE, "a CMS message of type %s, wanted %s",
+                               mdm_object_text(p, type), LN_pkcs7_signed);
+    }
+    type = CMS_get0_eContentType(info);
+    if (OBJ_obj2nid(type) != NID_pkcs7_data) {
+        return mdm_result_make(p, MDM_MSG_CMS_CONTENT_TYPE, "signed content of type %s, wanted %s",
+                               mdm_object_text(p, type), LN_pkcs7_data);
+    }
+    ASN1_OCTET_STRING **content = CMS_get0_content(info);
+    if (!content || !*content)
+        return mdm_result_make(p, MDM_MSG_CMS_DETACHED, "a signature without its content");
+    return mdm_result_ok();
+}
+
+/* The certificate that the SignerInfo names. Two different ones by that name would leave it to the
+ * order of the bag whose key verifies. */
+static mdm_result_t find_signer(apr_pool_t *p, mdm_cms_t *cms)
+{
+    int count = sk_X509_num(cms->certs);
+    if (count > MDM_CMS_MAX_CERTIFICATES) {
+        return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES, "%d certificates, wanted at most %d",
+                               count, MDM_CMS_MAX_CERTIFICATES);
+    }
+    for (int i = 0; i < count; i++) {
+        X509 *cert = sk_X509_value(cms->certs, i);
+        if (CMS_SignerInfo_cert_cmp(cms->signer_info, cert) != 0)
+            continue;
+        if (cms->signer && X509_cmp(cms->signer, cert) != 0) {
+            return mdm_result_make(p, MDM_MSG_CMS_SIGNER_CERTIFICATE,
+                                   "two certificates that the signer could be");
+        }
+        cms->signer = cert;
+    }
+    if (!cms->signer) {
+        return mdm_result_make(p, MDM_MSG_CMS_SIGNER_CERTIFICATE,
+                               "none of %d certificates is the signer's", count > 0 ? count : 0);
+    }
+    return mdm_result_ok();
+}
+
+mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, mdm_cms_t **cms)
+{
+    mdm_cms_t *opened = apr_pcalloc(p, sizeof(*opened));
+
+    mdm_result_t r = decode(p, message, len, &opened->info);
+    if (r.kind != MDM_OK)
+        return r;
+    r = check_content(p, opened->info);
+    if (r.kind != MDM_OK)
+        return r;
+    STACK_OF(CMS_SignerInfo) *infos = CMS_get0_SignerInfos(opened->info);
+    if (sk_CMS_SignerInfo_num(infos) != 1) {
+        int count = sk_CMS_SignerInfo_num(infos);
+        return mdm_result_make(p, MDM_MSG_CMS_SIGNERS, "%d signers, wanted exactly one",
+                               count > 0 ? count : 0);
+    }
+    opened->signer_info = sk_CMS_SignerInfo_value(infos, 0);
+    opened->certs = mdm_x509_own_stack(p, CMS_get1_certs(opened->info));
+    r = find_signer(p, opened);
+    ERR_clear_error();
+    if (r.kind == MDM_OK)
+        *cms = opened;
+    return r;
+}
+
+X509 *mdm_cms_signer(const mdm_cms_t *cms)
+{
+    return cms->signer;
+}
+
+/* Whether a signature algorithm is one that the key can make, over that digest: rsaEncryption or
+ * sha*WithRSAEncryption, ecdsa-with-SHA*. */
+static int signature_fits(int signature, int digest, int key)
+{
+    int signed_digest = NID_undef;
+    int signing_key = NID_undef;
+
+    if (signature == NID_rsaEncryption)
+        return key == EVP_PKEY_RSA;
+    return OBJ_find_sigid_algs(signature, &signed_digest, &signing_key) &&
+           signed_digest == digest && signing_key == key &&
+           (key == EVP_PKEY_RSA || key == EVP_PKEY_EC);
+}
+
+static int digest_allowed(int digest, unsigned int flags)
+{
+    return digest == NID_sha256 || digest == NID_sha384 || digest == NID_sha512 ||
+           (digest == NID_sha1 && (flags & MDM_CMS_ALLOW_SHA1));
+}
+
+static mdm_result_t check_algorithms(apr_pool_t *p, const mdm_cms_t *cms, unsigned int flags,
+                                     const EVP_MD **md)
+{
+    X509_ALGOR *digest_algorithm = NULL;
+    X509_ALGOR *signature_algorithm = NULL;
+    const ASN1_OBJECT *digest = NULL;
+    const ASN1_OBJECT *signature = NULL;
+    EVP_PKEY *key = X509_get0_pubkey(cms->signer);
+
+    CMS_SignerInfo_get0_algs(cms->signer_info, NULL, NULL, &digest_algorithm, &signature_algorithm);
+    X509_ALGOR_get0(&digest, NULL, NULL, digest_algorithm);
+    X509_ALGOR_get0(&signature, NULL, NULL, signature_algorithm);
+    int digest_nid = OBJ_obj2nid(digest);
+    if (!digest_allowed(digest_nid, flags)) {
+        return mdm_result_make(p, MDM_MSG_CMS_ALGORITHM, "digest %s, wanted %sSHA-256 or longer",
+                               mdm_object_text(p, digest),
+                               flags & MDM_CMS_ALLOW_SHA1 ? "SHA-1, " : "");
+    }
+    if (!mdm_x509_key_ok(key, MIN_RSA_BITS)) {
+        return mdm_result_make(
+            p, MDM_MSG_CMS_ALGORITHM, "a signer's key of %s, %d bits; wanted RSA or a NIST curve",
+            key ? EVP_PKEY_get0_type_name(key) : "no known type", key ? EVP_PKEY_get_bits(key) : 0);
+    }
+    if (!signature_fits(OBJ_obj2nid(signature), digest_nid, EVP_PKEY_get_base_id(key))) {
+        return mdm_result_make(
+            p, MDM_MSG_CMS_ALGORITHM,
+            "signature algorithm %s, wanted RSA PKCS#1 v1.5 or ECDSA as the key is, over %s",
+            mdm_object_text(p, signature), mdm_object_text(p, digest));
+    }
+    *md = EVP_get_digestbynid(digest_nid);
+    return *md ? mdm_result_ok()
+               : mdm_result_make(p, MDM_MSG_CRYPTO, "no digest %s", mdm_object_text(p, digest));
+}
+
+/* RFC 5652 section 11.1: the attribute must equal the type of the content. OpenSSL looks only
+ * whether it is there. */
+static int attributes_ok(CMS_ContentInfo *info, CMS_SignerInfo *signer_info)
+{
+    const ASN1_OBJECT *type = CMS_signed_get0_data_by_OBJ(
+        signer_info, OBJ_nid2obj(NID_pkcs9_contentType), -3, V_ASN1_OBJECT);
+    return type && OBJ_cmp(type, CMS_get0_eContentType(info)) == 0;
+}
+
+/* Not CMS_verify(): it hashes the content once for every entry of digestAlgorithms, each by one
+ * more filter that calls the next, so that one message can take the whole stack of a thread. */
+static int signature_holds(const mdm_cms_t *cms, const EVP_MD *md, const ASN1_OCTET_STRING *content)
+{
+    char buffer[4096];
+    int holds = 0;
+    int has_attributes = CMS_signed_get_attr_count(cms->signer_info) >= 0;
+
+    BIO *source =
+        source_bio(ASN1_STRING_get0_data(content), (apr_size_t)ASN1_STRING_length(content));
+    BIO *hash = BIO_new(BIO_f_md());
+    if (!source || !hash || BIO_set_md(hash, md) <= 0)
+        goto done;
+    BIO_push(hash, source);
+    while (BIO_read(hash, buffer, sizeof(buffer)) > 0) {
+    }
+    CMS_SignerInfo_set1_signer_cert(cms->signer_info, cms->signer);
+    if (has_attributes && (!attributes_ok(cms->info, cms->signer_info) ||
+                           CMS_SignerInfo_verify(cms->signer_info) != 1))
+        goto done;
+    holds = CMS_SignerInfo_verify_content(cms->signer_info, hash) == 1;
+done:
+    BIO_free(hash);
+    BIO_free(source);
+    return holds;
+}
+
+mdm_result_t mdm_cms_verify(apr_pool_t *p, const mdm_cms_t *cms, unsigned int flags,
+                            const char **content, apr_size_t *content_len)
+{
+    const EVP_MD *md = NULL;
+
+    mdm_result_t r = check_algorithms(p, cms, flags, &md);
+    if (r.kind != MDM_OK) {
+        ERR_clear_error();
+        return r;
+    }
+    const ASN1_OCTET_STRING *octets = *CMS_get0_content(cms->info);
+    if (!signature_holds(cms, md, octets)) {
+        return mdm_result_make(p, MDM_MSG_CMS_SIGNATURE, "the signature does not hold: %s",
+                               mdm_openssl_reason(p));
+    }
+    ERR_clear_error();
+    apr_size_t len = (apr_size_t)ASN1_STRING_length(octets);
+    *content = len ? apr_pstrmemdup(p, (const char *)ASN1_STRING_get0_data(octets), len) : "";
+    *content_len = len;
+    return mdm_result_ok();
+}
+
+/* --- making --- */
+
+static mdm_result_t encode(apr_pool_t *p, CMS_ContentInfo *info, const unsigned char **der,
+                           apr_size_t *der_len)
+{
+    const unsigned char *bytes = mdm_der_encode(p, info, ASN1_ITEM_rptr(CMS_ContentInfo), der_len);
+    if (!bytes) {
+        return mdm_result_make(p, MDM_MSG_CRYPTO, "a CMS message cannot be encoded: %s",
+                               mdm_openssl_reason(p));
+    }
+    *der = bytes;
+    return mdm_result_ok();
+}
+
+mdm_result_t mdm_cms_sign(apr_pool_t *p, const mdm_signer_t *signer, const void *content,
+                          apr_size_t len, const unsigned char **der, apr_size_t *der_len)
+{
+    static const unsigned int flags = CMS_BINARY | CMS_NOSMIMECAP;
+    CMS_ContentInfo *info = NULL;
+    int done = 0;
+
+    /* CMS_add1_cert() fails on a certificate that is there already, as a chain file may have it. */
+    STACK_OF(X509) *certs = sk_X509_new_null();
+    BIO *bio = source_bio(content, len);
+    if (bio && certs && X509_add_cert(certs, signer->cert, X509_ADD_FLAG_UP_REF) &&
+        (!signer->chain ||
+         X509_add_certs(certs, signer->chain, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP)))
+        info = own_info(p, CMS_sign(NULL, NULL, certs, NULL, flags | CMS_PARTIAL));
+    done = info &&
+           CMS_add1_signer(info, signer->cert, signer->key, EVP_sha256(), flags | CMS_NOCERTS) &&
+           CMS_final(info, bio, NULL, flags);
+    BIO_free(bio);
+    sk_X509_pop_free(certs, X509_free);
+    if (!done)
+        return mdm_result_make(p, MDM_MSG_CRYPTO, "cannot sign: %s", mdm_openssl_reason(p));
+    return encode(p, info, der, der_len);
+}
+
+mdm_result_t mdm_cms_encrypt(apr_pool_t *p, X509 *recipient, const EVP_CIPHER *cipher,
+                             const void *content, apr_size_t len, const unsigned char **der,
+                             apr_size_t *der_len)
+{
+    CMS_ContentInfo *info = NULL;
+
+    EVP_PKEY *key = X509_get0_pubkey(recipient);
+    if (!key || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA) {
+        return mdm_result_make(p, MDM_MSG_CRYPTO, "cannot encrypt to %s: its key is not RSA",
+                               mdm_x509_fingerprint(p, recipient));
+    }
+    STACK_OF(X509) *recipients = sk_X509_new_null();
+    BIO *bio = source_bio(content, len);
+    if (bio && recipients && sk_X509_push(recipients, recipient))
+        info = own_info(p, CMS_encrypt(recipients, bio, cipher, CMS_BINARY));
+    BIO_free(bio);
+    sk_X509_free(recipients);
+    if (!info)
+        return mdm_result_make(p, MDM_MSG_CRYPTO, "cannot encrypt: %s", mdm_openssl_reason(p));
+    return encode(p, info, der, der_len);
+}

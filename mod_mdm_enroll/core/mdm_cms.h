@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Cryptographic Message Syntax (RFC 5652): verify one signer strictly, sign, encrypt.
+ * Knows nothing of who is trusted. Depends on mdm_x509.
+ */
+#ifndef MDM_CMS_H
+#define MDM_CMS_H
+
+#include <apr_pools.h>
+#include <openssl/x509.h>
+
+#include "mdm_result.h"
+#include "mdm_x509.h"
+
+/* A SignedData message whose form holds and whose signature has not been looked at yet. */
+typedef struct mdm_cms_t mdm_cms_t;
+
+/* At most so many certificates may be in the bag (a Mac sends 4; each costs a decoding). */
+#define MDM_CMS_MAX_CERTIFICATES 8
+
+/* Decode a message and check its form, without any public-key operation: exactly one ContentInfo
+ * and nothing behind it, SignedData over id-data with the content attached, exactly one SignerInfo,
+ * whose certificate is in the bag and cannot be confused with another there. BER with indefinite
+ * lengths passes. Everything is owned by p.
+ * MDM_MSG_CMS_* otherwise. */
+mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, mdm_cms_t **cms);
+
+/* The certificate of the one signer; owned by the message. */
+X509 *mdm_cms_signer(const mdm_cms_t *cms);
+
+#define MDM_CMS_ALLOW_SHA1 1 /* for the device leg only: genuine devices sign with SHA-1 */
+
+/* Verify the signature with the signer's key, after the caller has judged the signer's certificate
+ * (mdm_trust). Digests: SHA-256, SHA-384, SHA-512, and SHA-1 where flags has MDM_CMS_ALLOW_SHA1;
+ * signatures: RSA PKCS#1 v1.5 and ECDSA over the same digest. signedAttrs may be absent; where they
+ * are present, messageDigest and contentType hold too. *content is allocated in p, NUL-terminated
+ * behind its *content_len bytes. MDM_MSG_CMS_ALGORITHM or MDM_MSG_CMS_SIGNATURE otherwise;
+ * MDM_MSG_CRYPTO if OpenSSL has no such digest. */
+mdm_result_t mdm_cms_verify(apr_pool_t *p, const mdm_cms_t *cms, unsigned int flags,
+                            const char **content, apr_size_t *content_len);
+
+/* SignedData with attached content, SHA-256, signedAttrs, and the certificates of the signer; DER
+ * in p. */
+mdm_result_t mdm_cms_sign(apr_pool_t *p, const mdm_signer_t *signer, const void *content,
+                          apr_size_t len, const unsigned char **der, apr_size_t *der_len);
+
+/* EnvelopedData over id-data to one RSA certificate (RFC 5652 section 6, key transport,
+ * issuerAndSerialNumber); DER in p. cipher is an AES-CBC or DES-EDE3-CBC. */
+mdm_result_t mdm_cms_encrypt(apr_pool_t *p, X509 *recipient, const EVP_CIPHER *cipher,
+                             const void *content, apr_size_t len, const unsigned char **der,
+                             apr_size_t *der_len);
+
+#endif

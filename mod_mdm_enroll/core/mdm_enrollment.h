@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The row: states, transitions, one-time secrets, and what core needs of a store, a directory, a
+ * policy, a clock and a source of randomness. Depends on mdm_device, mdm_result.
+ */
+#ifndef MDM_ENROLLMENT_H
+#define MDM_ENROLLMENT_H
+
+#include <apr_pools.h>
+
+#include "mdm_device.h"
+#include "mdm_result.h"
+
+/* offered → identifying → identified → delivered; nothing goes back. */
+typedef enum {
+    MDM_STATE_OFFERED,     /* phase 1 done: the device has its challenge */
+    MDM_STATE_IDENTIFYING, /* phase 2 done: the device has a SCEP challenge for its identity */
+    MDM_STATE_IDENTIFIED,  /* the identity certificate was issued */
+    MDM_STATE_DELIVERED    /* phase 3 done: the device has its enrollment profile */
+} mdm_state_t;
+
+/* What a one-time secret, or the certificate got by it, is for. */
+typedef enum {
+    MDM_PURPOSE_DEVICE,   /* CHALLENGE of phase 2; never that of a certificate */
+    MDM_PURPOSE_IDENTITY, /* the identity that signs phase 3 */
+    MDM_PURPOSE_MDM       /* the identity that the MDM server sees */
+} mdm_purpose_t;
+
+/* The words the store keeps: "offered", …; "device", "identity", "mdm". _parse gives 0 for any
+ * other word. */
+const char *mdm_state_name(mdm_state_t state);
+int mdm_state_parse(const char *name, mdm_state_t *state);
+const char *mdm_purpose_name(mdm_purpose_t purpose);
+int mdm_purpose_parse(const char *name, mdm_purpose_t *purpose);
+
+/* Rows. Strings are never NULL, "" where not known yet. Times are seconds since 1970, UTC; 0 is
+ * "never". */
+typedef struct mdm_enrollment_t {
+    const char *id;   /* 32 lower-case hexadecimal digits, random */
+    const char *flow; /* "ota" */
+    const char *site; /* mdm_world_t.site of where it was offered */
+    mdm_state_t state;
+    const char *user; /* as httpd authenticated */
+    const char *udid; /* from phase 2 on */
+    const char *serial;
+    const char *product;
+    const char *os_version;           /* OS_VERSION, else the build (VERSION) */
+    const char *device_fingerprint;   /* SHA-256 of the certificate that signed phase 2 */
+    const char *identity_fingerprint; /* SHA-256 of the identity certificate issued */
+    apr_int64_t created_at;
+    apr_int64_t updated_at;
+    /* the next phase must come before; kept but without meaning once delivered */
+    apr_int64_t expires_at;
+} mdm_enrollment_t;
+
+typedef struct mdm_challenge_t {
+    const char *hash;       /* SHA-256 of the secret, 64 lower-case hexadecimal digits */
+    const char *enrollment; /* its id */
+    mdm_purpose_t purpose;
+    apr_int64_t expires_at;
+    apr_int64_t used_at;
+    const char *used_for; /* what spent it (mdm_certificate_t.request), "" while unused */
+} mdm_challenge_t;
+
+typedef struct mdm_certificate_t {
+    const char *serial; /* lower-case hexadecimal; unique */
+    const char *enrollment;
+    mdm_purpose_t purpose; /* MDM_PURPOSE_IDENTITY or MDM_PURPOSE_MDM */
+    /* SHA-256 over (transactionID, NUL, CSR) in hexadecimal; unique: a repeated request gets the
+     * certificate that it got before (RFC 8894, retransmission) */
+    const char *request;
+    const char *fingerprint; /* SHA-256 of the DER, hexadecimal; unique */
+    const char *der;         /* base64 */
+    apr_int64_t not_before;
+    apr_int64_t not_after;
+    apr_int64_t issued_at;
+    apr_int64_t revoked_at;
+} mdm_certificate_t;
+
+/* What core needs of a database. Each function is one autocommitted statement, or a read; texts of
+ * results and rows are allocated in p. All return MDM_OK or MDM_MSG_STORE_*. A missing row is
+ * MDM_OK with NULL. *won is 1 if this very call made the change, 0 if the row was not in the state
+ * asked for. */
+typedef struct mdm_store_t {
+    void *context;
+    mdm_result_t (*enrollment_insert)(void *context, apr_pool_t *p, const mdm_enrollment_t *row);
+    mdm_result_t (*enrollment_get)(void *context, apr_pool_t *p, const char *id,
+                                   mdm_enrollment_t **row);
+    /* Write every column but id, flow, site, user and created_at of *row where id matches, the
+     * state is from, and the stored expires_at is later than now. */
+    mdm_result_t (*enrollment_advance)(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
+                                       mdm_state_t from, apr_int64_t now, int *won);
+    /* Remember why policy or directory refused the last attempt on this row; nothing else of the
+     * row changes. */
+    mdm_result_t (*enrollment_note_refusal)(void *context, apr_pool_t *p, const char *id,
+                                            const char *code, apr_int64_t now);
+    mdm_result_t (*challenge_insert)(void *context, apr_pool_t *p, const mdm_challenge_t *row);
+    mdm_result_t (*challenge_get)(void *context, apr_pool_t *p, const char *hash,
+                                  mdm_challenge_t **row);
+    /* Set used_at = now and used_for where hash matches, used_at is 0 and expires_at is later than
+     * now. */
+    mdm_result_t (*challenge_spend)(void *context, apr_pool_t *p, const char *hash,
+                                    const char *used_for, apr_int64_t now, int *won);
+    mdm_result_t (*challenge_delete)(void *context, apr_pool_t *p, const char *hash);
+    /* won = 0 if serial, request or fingerprint is there already. */
+    mdm_result_t (*certificate_insert)(void *context, apr_pool_t *p, const mdm_certificate_t *row,
+                                       int *won);
+    mdm_result_t (*certificate_by_fingerprint)(void *context, apr_pool_t *p,
+                                               const char *fingerprint, mdm_certificate_t **row);
+    mdm_result_t (*certificate_by_request)(void *context, apr_pool_t *p, const char *request,
+                                           mdm_certificate_t **row);
+    /* Delete enrollments that are not delivered and challenges, both expired before the time given.
+     */
+    mdm_result_t (*sweep)(void *context, apr_pool_t *p, apr_int64_t expired_before);
+} mdm_store_t;
+
+/* Is the user still there and allowed? MDM_OK, MDM_MSG_DIRECTORY_* of kind MDM_REFUSED, or
+ * _UNAVAILABLE. */
+typedef struct mdm_directory_t {
+    void *context;
+    mdm_result_t (*check)(void *context, apr_pool_t *p, const char *user);
+} mdm_directory_t;
+
+/* May this user enroll this device? MDM_OK or MDM_MSG_POLICY_*. */
+typedef struct mdm_policy_t {
+    void *context;
+    mdm_result_t (*check)(void *context, apr_pool_t *p, const char *user,
+                          const mdm_device_t *device);
+} mdm_policy_t;
+
+/* The world around core. directory and policy may be NULL: not asked for. */
+typedef struct mdm_world_t {
+    const mdm_store_t *store;
+    const mdm_directory_t *directory;
+    const mdm_policy_t *policy;
+    /* What sets this site apart from others on the same store: its enrollments are no good there.
+     * Never empty. */
+    const char *site;
+    void *context;
+    apr_int64_t (*now)(void *context); /* seconds since 1970, UTC */
+    /* 1, or 0: mdm_random_failed() */
+    int (*random)(void *context, unsigned char *bytes, apr_size_t len);
+} mdm_world_t;
+
+/* How long a swept row outlives its end, so that a late device is told "too late" and not
+ * "unknown". Seconds. */
+#define MDM_SWEEP_DELAY (24 * 60 * 60)
+
+/* Bytes of randomness in a one-time secret and in an enrollment id. */
+#define MDM_SECRET_BYTES 32
+#define MDM_ID_BYTES 16
+
+/* A fresh enrollment in state offered, stored, and its phase-2 challenge (43 characters of
+ * base64url, 256 bits), which lives for lifetime seconds. The secret is returned to be sent, only
+ * its hash is stored. */
+mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world, const char *user,
+                                  apr_int64_t lifetime, mdm_enrollment_t **row,
+                                  const char **challenge);
+
+/* A fresh one-time secret, 43 characters of base64url. NULL if the source failed. Making and
+ * storing are two steps, so that a reply is built and signed around the secret before anything is
+ * written. */
+const char *mdm_challenge_make(apr_pool_t *p, const mdm_world_t *world);
+
+/* Store the hash of a secret for an enrollment, living for lifetime seconds from now. */
+mdm_result_t mdm_challenge_store(apr_pool_t *p, const mdm_world_t *world, const char *secret,
+                                 const char *enrollment, mdm_purpose_t purpose,
+                                 apr_int64_t lifetime);
+
+/* Forget a stored secret that was never sent. As far as the store allows: what stays behind is
+ * known to nobody and swept. */
+void mdm_challenge_discard(apr_pool_t *p, const mdm_world_t *world, const char *secret);
+
+/* The live challenge that a secret stands for, whatever its purpose, and its enrollment.
+ * MDM_MSG_CHALLENGE_* or MDM_MSG_ENROLLMENT_* if there is none or its time is over. A spent one is
+ * returned: the caller knows who may spend again. */
+mdm_result_t mdm_challenge_lookup(apr_pool_t *p, const mdm_world_t *world, const char *secret,
+                                  mdm_challenge_t **challenge, mdm_enrollment_t **row);
+
+/* The same for one purpose; MDM_MSG_CHALLENGE_UNKNOWN if it is for another. */
+mdm_result_t mdm_challenge_find(apr_pool_t *p, const mdm_world_t *world, const char *secret,
+                                mdm_purpose_t purpose, mdm_challenge_t **challenge,
+                                mdm_enrollment_t **row);
+
+/* Move row, filled in by the caller, from a state to row->state, its next phase due within lifetime
+ * seconds; *row gets its new times only then. MDM_MSG_ENROLLMENT_STATE if another request was
+ * faster, and the stored row is unchanged. If the store failed after it may have committed, the row
+ * is read again: identifying → identified, whose fingerprint nobody else can have written, counts
+ * as won if it is there; every other move is reported as the failure, and if it had taken effect, a
+ * repetition gets MDM_MSG_ENROLLMENT_STATE. */
+mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm_enrollment_t *row,
+                                    mdm_state_t from, apr_int64_t lifetime);
+
+/* Policy, then directory, for the user of a row: the two last questions of phases 2 and 3. A
+ * refusal (not a failure) is remembered in the row, and stands also if that fails. */
+mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
+                                    const mdm_enrollment_t *row, const mdm_device_t *device);
+
+/* A random UUID in upper case (RFC 9562 version 4), as Apple's PayloadUUID. NULL if the source
+ * failed. */
+const char *mdm_random_uuid(apr_pool_t *p, const mdm_world_t *world);
+
+/* MDM_MSG_RANDOM: what to return where the source of randomness failed. */
+mdm_result_t mdm_random_failed(apr_pool_t *p);
+
+#endif

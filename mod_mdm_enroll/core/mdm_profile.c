@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Payloads and profiles, from settings. Keys and types are those of Apple's schemas. Depends on
+ * mdm_plist, mdm_schema, mdm_x509 and the random source of mdm_enrollment.
+ */
+#include "mdm_profile.h"
+
+#include <string.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+/* All rights of com.apple.mdm. */
+#define ACCESS_RIGHTS_ALL 8191
+
+/* Hexadecimal digits of a certificate's fingerprint that its PayloadIdentifier ends with. */
+#define IDENTIFIER_DIGITS 16
+
+static mdm_result_t no_profile(apr_pool_t *p, const char *why)
+{
+    return mdm_result_make(p, MDM_MSG_PROFILE, "the profile cannot be made: %s", why);
+}
+
+/* The keys that every profile and every payload has (CommonPayloadKeys). */
+static mdm_plist_t *common(apr_pool_t *p, const mdm_profile_settings_t *settings, const char *type,
+                           const char *suffix, const char *uuid, const char *display_name,
+                           const char *description)
+{
+    mdm_plist_t *dict = mdm_plist_dict(p);
+
+    mdm_plist_set_string(dict, "PayloadType", type);
+    mdm_plist_set_integer(dict, "PayloadVersion", 1);
+    mdm_plist_set_string(dict, "PayloadIdentifier",
+                         apr_pstrcat(p, settings->identifier, suffix, NULL));
+    mdm_plist_set_string(dict, "PayloadUUID", uuid);
+    mdm_plist_set_string(dict, "PayloadDisplayName", display_name);
+    mdm_plist_set_string(dict, "PayloadDescription", description);
+    mdm_plist_set_string(dict, "PayloadOrganization", settings->organization);
+    return dict;
+}
+
+static mdm_result_t to_xml(apr_pool_t *p, const mdm_plist_t *node, const char **xml,
+                           apr_size_t *len)
+{
+    apr_size_t size;
+    const char *text = mdm_plist_to_xml(p, node, &size);
+
+    if (text == NULL)
+        return no_profile(p, "out of memory");
+    *xml = text;
+    *len = size;
+    return mdm_result_ok();
+}
+
+/* The settings whose key begins with prefix, or those whose key does not. */
+static const apr_array_header_t *pick(apr_pool_t *p, const apr_array_header_t *settings,
+                                      const char *prefix, int with)
+{
+    apr_array_header_t *picked = apr_array_make(p, 8, sizeof(mdm_setting_t *));
+
+    for (int i = 0; settings != NULL && i < settings->nelts; i++) {
+        mdm_setting_t *s = APR_ARRAY_IDX(settings, i, mdm_setting_t *);
+        if ((strncmp(s->key, prefix, strlen(prefix)) == 0) == with)
+            APR_ARRAY_PUSH(picked, mdm_setting_t *) = s;
+    }
+    return picked;
+}
+
+mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                 const mdm_world_t *world, const char *device_url,
+                                 const char *challenge, const char **xml, apr_size_t *len)
+{
+    const char *uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *profile, *content, *attributes;
+
+    if (uuid == NULL)
+        return mdm_random_failed(p);
+    profile =
+        common(p, settings, "Profile Service", ".profile-service", uuid,
+               apr_pstrcat(p, settings->organization, " device enrollment", NULL),
+               apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
+    mdm_schema_apply(p, profile, settings->profile_service);
+    content = mdm_plist_dict(p);
+    mdm_plist_set_string(content, "URL", device_url);
+    attributes = mdm_plist_array(p);
+    for (int i = 0; i < settings->device_attributes->nelts; i++)
+        mdm_plist_append_string(attributes,
+                                APR_ARRAY_IDX(settings->device_attributes, i, const char *));
+    mdm_plist_set(content, "DeviceAttributes", attributes);
+    mdm_plist_set_string(content, "Challenge", challenge);
+    mdm_plist_set(profile, "PayloadContent", content);
+    return to_xml(p, profile, xml, len);
+}
+
+/* One relative distinguished name of a SCEP Subject: [["CN", "x"]]. */
+static void append_rdn(apr_pool_t *p, mdm_plist_t *subject, const char *type, const char *value)
+{
+    mdm_plist_t *pair = mdm_plist_array(p), *rdn = mdm_plist_array(p);
+
+    mdm_plist_append_string(pair, type);
+    mdm_plist_append_string(pair, value);
+    mdm_plist_append(rdn, pair);
+    mdm_plist_append(subject, rdn);
+}
+
+static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                 const mdm_enrollment_t *row, const char *uuid,
+                                 const char *scep_url, const char *challenge)
+{
+    mdm_plist_t *payload = common(
+        p, settings, "com.apple.security.scep", ".scep", uuid,
+        apr_pstrcat(p, settings->organization, " device identity", NULL),
+        apr_pstrcat(p, "Gets this device its certificate of ", settings->organization, ".", NULL));
+    mdm_plist_t *content = mdm_plist_dict(p), *subject = mdm_plist_array(p);
+
+    append_rdn(p, subject, "O", settings->organization);
+    append_rdn(p, subject, "CN", row->udid);
+    mdm_plist_set_integer(content, "Keysize", 2048);
+    mdm_plist_set_integer(content, "Key Usage", 5); /* signs, and is encrypted to */
+    mdm_plist_set_boolean(content, "KeyIsExtractable", 0);
+    /* Keys that begin with "Payload" are the payload's, all others are of its content. */
+    mdm_schema_apply(p, payload, pick(p, settings->scep, "Payload", 1));
+    mdm_schema_apply(p, content, pick(p, settings->scep, "Payload", 0));
+    mdm_plist_set_string(content, "URL", scep_url);
+    mdm_plist_set(content, "Subject", subject);
+    mdm_plist_set_string(content, "Challenge", challenge);
+    mdm_plist_set_string(content, "Key Type", "RSA");
+    mdm_plist_set(payload, "PayloadContent", content);
+    return payload;
+}
+
+mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                  const mdm_world_t *world, const mdm_enrollment_t *row,
+                                  const char *scep_url, const char *challenge, const char **xml,
+                                  apr_size_t *len)
+{
+    const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *profile, *content;
+
+    if (uuid == NULL || scep_uuid == NULL)
+        return mdm_random_failed(p);
+    profile = common(p, settings, "Configuration", ".identity", uuid,
+                     apr_pstrcat(p, settings->organization, " device identity", NULL),
+                     apr_pstrcat(p, "Identifies this device to ", settings->organization,
+                                 " for its enrollment.", NULL));
+    /* Exactly one payload, and one that yields an identity, or the device refuses the profile. */
+    content = mdm_plist_array(p);
+    mdm_plist_append(content, scep_payload(p, settings, row, scep_uuid, scep_url, challenge));
+    mdm_plist_set(profile, "PayloadContent", content);
+    return to_xml(p, profile, xml, len);
+}
+
+/* Made from the certificate, so that it is the same in every profile. */
+static const char *certificate_uuid(apr_pool_t *p, const char *fingerprint)
+{
+    char digits[33];
+
+    apr_cpystrn(digits, fingerprint, sizeof(digits));
+    digits[12] = '8'; /* version 8 of RFC 9562: made in a way of one's own */
+    digits[16] = "89ab"[digits[16] % 4];
+    for (char *c = digits; *c != '\0'; c++)
+        *c = (char)apr_toupper(*c);
+    return apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12,
+                        digits + 16, digits + 20);
+}
+
+mdm_result_t mdm_profile_add_certificate(apr_pool_t *p, apr_array_header_t *certificates,
+                                         X509 *cert, const char **uuid)
+{
+    const char *fingerprint = mdm_x509_fingerprint(p, cert);
+    mdm_profile_certificate_t made;
+
+    if (fingerprint[0] == '\0')
+        return mdm_sha256_failed(p);
+    *uuid = certificate_uuid(p, fingerprint);
+    for (int i = 0; i < certificates->nelts; i++)
+        if (strcmp(APR_ARRAY_IDX(certificates, i, mdm_profile_certificate_t).uuid, *uuid) == 0)
+            return mdm_result_ok();
+    made.root = mdm_x509_self_signed(cert);
+    made.suffix = apr_psprintf(p, ".certificate.%.*s", IDENTIFIER_DIGITS, fingerprint);
+    made.uuid = *uuid;
+    made.name = mdm_x509_subject(p, cert);
+    made.der = mdm_x509_encode(p, cert, &made.der_len);
+    if (made.der == NULL)
+        return mdm_result_make(p, MDM_MSG_CRYPTO, "%s cannot be encoded: %s", made.name,
+                               mdm_openssl_reason(p));
+    APR_ARRAY_PUSH(certificates, mdm_profile_certificate_t) = made;
+    return mdm_result_ok();
+}
+
+static void append_certificates(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                mdm_plist_t *payloads)
+{
+    for (int i = 0; settings->certificates != NULL && i < settings->certificates->nelts; i++) {
+        const mdm_profile_certificate_t *cert =
+            &APR_ARRAY_IDX(settings->certificates, i, mdm_profile_certificate_t);
+        mdm_plist_t *payload =
+            common(p, settings, cert->root ? "com.apple.security.root" : "com.apple.security.pkcs1",
+                   cert->suffix, cert->uuid, cert->name,
+                   cert->root ? "A root certificate." : "An intermediate certificate.");
+
+        mdm_plist_set_data(payload, "PayloadContent", cert->der, cert->der_len);
+        mdm_plist_append(payloads, payload);
+    }
+}
+
+static int is_byod(const apr_array_header_t *settings)
+{
+    int byod = 0;
+
+    for (int i = 0; settings != NULL && i < settings->nelts; i++) {
+        const mdm_setting_t *s = APR_ARRAY_IDX(settings, i, const mdm_setting_t *);
+        if (strcmp(s->key, "EnrollmentMode") == 0)
+            byod = strcmp(s->string, "BYOD") == 0;
+    }
+    return byod;
+}
+
+static mdm_plist_t *mdm_payload(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                const char *uuid, const char *identity_uuid)
+{
+    mdm_plist_t *payload =
+        common(p, settings, "com.apple.mdm", ".mdm", uuid,
+               apr_pstrcat(p, settings->organization, " device management", NULL),
+               apr_pstrcat(p, "Lets ", settings->organization, " manage this device.", NULL));
+
+    /* A device cancels an enrollment in this mode that names rights. */
+    if (is_byod(settings->mdm)) {
+        mdm_schema_apply(p, payload, pick(p, settings->mdm, "AccessRights", 0));
+    } else {
+        mdm_plist_set_integer(payload, "AccessRights", ACCESS_RIGHTS_ALL);
+        mdm_schema_apply(p, payload, settings->mdm);
+    }
+    mdm_plist_set_string(payload, "IdentityCertificateUUID", identity_uuid);
+    mdm_plist_set_string(payload, "Topic", settings->topic);
+    mdm_plist_set_string(payload, "ServerURL", settings->server_url);
+    if (settings->checkin_url != NULL)
+        mdm_plist_set_string(payload, "CheckInURL", settings->checkin_url);
+    return payload;
+}
+
+mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                  const mdm_world_t *world, const mdm_enrollment_t *row,
+                                  const char *scep_url, const char *challenge, const char **xml,
+                                  apr_size_t *len)
+{
+    const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *payloads;
+
+    if (uuid == NULL || scep_uuid == NULL)
+        return mdm_random_failed(p);
+    payloads = mdm_plist_array(p);
+    append_certificates(p, settings, payloads);
+    mdm_plist_append(payloads, scep_payload(p, settings, row, scep_uuid, scep_url, challenge));
+    mdm_plist_append(payloads, mdm_payload(p, settings, uuid, scep_uuid));
+    return to_xml(p, payloads, xml, len);
+}
+
+mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                    const mdm_world_t *world, const unsigned char *encrypted,
+                                    apr_size_t encrypted_len, const char **xml, apr_size_t *len)
+{
+    const char *uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *profile;
+
+    if (uuid == NULL)
+        return mdm_random_failed(p);
+    profile =
+        common(p, settings, "Configuration", "", uuid,
+               apr_pstrcat(p, settings->organization, " device management", NULL),
+               apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
+    mdm_schema_apply(p, profile, settings->configuration);
+    mdm_plist_set_data(profile, "EncryptedPayloadContent", encrypted, encrypted_len);
+    return to_xml(p, profile, xml, len);
+}

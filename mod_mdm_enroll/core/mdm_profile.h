@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Payloads and profiles, from settings. Pure: no store, no signature. Depends on mdm_schema,
+ * mdm_x509, mdm_enrollment.
+ */
+#ifndef MDM_PROFILE_H
+#define MDM_PROFILE_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "mdm_enrollment.h"
+#include "mdm_schema.h"
+#include "mdm_x509.h"
+
+/* A payload of the final profile that is the same for all devices. */
+typedef struct mdm_profile_certificate_t {
+    int root;           /* self-signed */
+    const char *suffix; /* of PayloadIdentifier */
+    const char *uuid;
+    const char *name;
+    const unsigned char *der;
+    apr_size_t der_len;
+} mdm_profile_certificate_t;
+
+/* What a site says about its profiles. Filled once at start, read-only afterwards. */
+typedef struct mdm_profile_settings_t {
+    const char *organization; /* PayloadOrganization, and O of identities; required */
+    const char *identifier;   /* top-level PayloadIdentifier of the enrollment profile; required */
+    const char *server_url;   /* ServerURL; required */
+    const char *checkin_url;  /* CheckInURL, or NULL */
+    const char *topic;        /* Topic; required */
+    /* const char *: DeviceAttributes; UDID and SERIAL are among them */
+    const apr_array_header_t *device_attributes;
+    /* mdm_profile_certificate_t: roots and intermediates for the final profile, or NULL */
+    const apr_array_header_t *certificates;
+    /* Arrays of mdm_setting_t *, or NULL: */
+    const apr_array_header_t *configuration; /* top level */
+    const apr_array_header_t *profile_service;
+    const apr_array_header_t *mdm;
+    const apr_array_header_t *scep;
+} mdm_profile_settings_t;
+
+/* All of these return XML (mdm_plist_to_xml) in p, or MDM_MSG_PROFILE / MDM_MSG_RANDOM. */
+
+/* Phase 1: the Profile Service profile: URL, DeviceAttributes, Challenge. Its PayloadIdentifier is
+ * the settings' with ".profile-service" behind it. */
+mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                 const mdm_world_t *world, const char *device_url,
+                                 const char *challenge, const char **xml, apr_size_t *len);
+
+/* Phase 2: a Configuration with exactly one payload, com.apple.security.scep, for the identity that
+ * signs phase 3. Its PayloadIdentifier is the settings' with ".identity" behind it. */
+mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                  const mdm_world_t *world, const mdm_enrollment_t *row,
+                                  const char *scep_url, const char *challenge, const char **xml,
+                                  apr_size_t *len);
+
+/* Phase 3, to be encrypted: the array of payloads: root and intermediate certificates
+ * (com.apple.security.root for self-signed ones, com.apple.security.pkcs1 for the others),
+ * com.apple.security.scep for the MDM identity, com.apple.mdm with IdentityCertificateUUID pointing
+ * at it. AccessRights is 8191 unless set, or absent with EnrollmentMode BYOD. */
+mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                  const mdm_world_t *world, const mdm_enrollment_t *row,
+                                  const char *scep_url, const char *challenge, const char **xml,
+                                  apr_size_t *len);
+
+/* Phase 3, the outside: Configuration with EncryptedPayloadContent. */
+mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                    const mdm_world_t *world, const unsigned char *encrypted,
+                                    apr_size_t encrypted_len, const char **xml, apr_size_t *len);
+
+/* Append a certificate to an array of mdm_profile_certificate_t, unless it is there already: two
+ * payloads of one UUID spoil a profile. *uuid is its PayloadUUID, made from the certificate, so
+ * that it is the same in every profile and ServerURLPinningCertificateUUIDs can name it. Upper
+ * case; all allocated in p. MDM_MSG_CRYPTO. */
+mdm_result_t mdm_profile_add_certificate(apr_pool_t *p, apr_array_header_t *certificates,
+                                         X509 *cert, const char **uuid);
+
+#endif
