@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The configuration of a vhost and of a <Location>: what directives set, how it merges, and what is
+ * made of it at start. conf_directives.c, conf_endpoint.c and conf_payload.c set; conf_check.c
+ * cross-checks; conf_make.c makes; conf_start.c completes it in post_config and in each child.
+ */
+#ifndef MDM_CONF_H
+#define MDM_CONF_H
+
+#include <ap_expr.h>
+#include <apr_tables.h>
+#include <http_config.h>
+#include <httpd.h>
+
+#include "../core/mdm_ca.h"
+#include "../core/mdm_ota.h"
+#include "../core/mdm_scep.h"
+#include "../core/mdm_trust.h"
+#include "../core/mdm_x509.h"
+#include "dbd_pool.h"
+#include "directory_ldap.h"
+
+typedef enum {
+    MDM_ENDPOINT_NONE = 0,
+    MDM_ENDPOINT_PROFILE,
+    MDM_ENDPOINT_DEVICE,
+    MDM_ENDPOINT_SCEP
+} mdm_endpoint_t;
+#define MDM_ENDPOINT_COUNT 4
+
+/* Per <Location>. */
+typedef struct mdm_dir_conf_t {
+    mdm_endpoint_t endpoint;
+    const char *path; /* of the <Location>, as httpd compares it: not escaped */
+} mdm_dir_conf_t;
+
+/* The server-level directives. */
+typedef enum {
+    MDM_SET_STORE,
+    MDM_SET_ORGANIZATION,
+    MDM_SET_IDENTIFIER,
+    MDM_SET_SERVER,
+    MDM_SET_TOPIC,
+    MDM_SET_CA,
+    MDM_SET_SIGNER,
+    MDM_SET_BASE_URL,
+    MDM_SET_DEVICE_ATTRIBUTES,
+    MDM_SET_DEVICE_CA,
+    MDM_SET_DENY_CERTIFICATE,
+    MDM_SET_CERTIFICATE,
+    MDM_SET_CIPHER,
+    MDM_SET_PAYLOAD,
+    MDM_SET_CLIENT_CERTIFICATE,
+    MDM_SET_DIRECTORY,
+    MDM_SET_DIRECTORY_BIND,
+    MDM_SET_DIRECTORY_GROUP,
+    MDM_SET_DIRECTORY_CA,
+    MDM_SET_DIRECTORY_TIMEOUT,
+    MDM_SET_REQUIRE,
+    MDM_SET_LIFETIME,
+    MDM_SET_VALIDITY,
+    MDM_SET_COUNT
+} mdm_set_t;
+
+/* Where an endpoint is. */
+typedef struct mdm_place_t {
+    const char *path;         /* NULL: this vhost has no such endpoint */
+    const server_rec *server; /* in which it was written: this vhost or the main server */
+    const ap_directive_t *where;
+} mdm_place_t;
+
+/* One MDMEnrollPayload. */
+typedef struct mdm_payload_conf_t {
+    const char *payload;
+    const char *key;
+    const char *const *values;
+    int count;
+    mdm_setting_t *setting; /* NULL where it depends on certificates: conf_make.c makes it */
+    const ap_directive_t *where;
+} mdm_payload_conf_t;
+
+/* What a vhost runs on: made of its configuration at start, read-only while requests are served. */
+typedef struct mdm_site_t {
+    const char *base_url; /* without a slash at its end, or NULL: from the request */
+    const char *paths[MDM_ENDPOINT_COUNT]; /* escaped, as in a URL; NULL: no such endpoint */
+    mdm_ota_settings_t ota;
+    mdm_scep_settings_t scep;
+    const char *identity;                   /* mdm_world_t.site */
+    const mdm_signer_t *signer;             /* of profiles; set in post_config */
+    const apr_array_header_t *requirements; /* mdm_requirement_t * */
+    mdm_dbd_kind_t store_kind;
+    const char *store_target;
+    mdm_ldap_settings_t *ldap; /* NULL: users are not looked up again */
+    /* Set once in each child, before it has threads: */
+    const mdm_store_t *store;
+    const mdm_directory_t *directory;
+} mdm_site_t;
+
+/* Per vhost and for the main server. A field has a meaning only where the directive that sets it
+ * was given: where[] is both that flag and the place for messages. */
+typedef struct mdm_server_conf_t {
+    const ap_directive_t *where[MDM_SET_COUNT];
+    mdm_place_t endpoints[MDM_ENDPOINT_COUNT];
+    mdm_dbd_kind_t store_kind;
+    const char *store_target;
+    const char *organization;
+    const char *identifier;
+    const char *server_url;
+    const char *checkin_url;
+    const char *topic;
+    const char *ca_certificate;
+    const char *ca_key;
+    const char *signer_certificate;
+    const char *signer_key;
+    const char *signer_chain;
+    const char *base_url;
+    apr_array_header_t *device_attributes; /* const char * */
+    apr_array_header_t *device_cas;        /* const char *: "apple" or a file */
+    apr_array_header_t *denied;            /* const char *: fingerprints */
+    apr_array_header_t *certificates;      /* const char *: files */
+    const EVP_CIPHER *cipher;
+    apr_array_header_t *payloads; /* mdm_payload_conf_t * */
+    mdm_tls_certificate_t client_certificate;
+    const char *directory_url;
+    int directory_starttls;
+    const char *bind_dn;
+    const char *bind_password; /* NULL: in bind_file */
+    const char *bind_file;
+    const char *directory_group;
+    const char *directory_ca;
+    apr_interval_time_t directory_timeout;
+    apr_array_header_t *requirements; /* mdm_requirement_t * */
+    apr_int64_t lifetime;             /* seconds */
+    apr_int64_t validity;             /* seconds */
+
+    apr_array_header_t *tls_signers; /* mdm_signer_t *: what mod_ssl has for this very vhost */
+    mdm_site_t *site;                /* NULL: enrollment is not served here */
+} mdm_server_conf_t;
+
+extern const command_rec mdm_conf_directives[];
+
+void *mdm_conf_create_dir(apr_pool_t *p, char *dir);
+void *mdm_conf_merge_dir(apr_pool_t *p, void *base, void *add);
+void *mdm_conf_create_server(apr_pool_t *p, server_rec *s);
+void *mdm_conf_merge_server(apr_pool_t *p, void *base, void *add);
+
+mdm_server_conf_t *mdm_conf_server(const server_rec *s);
+const mdm_dir_conf_t *mdm_conf_dir(const request_rec *r);
+
+/* "profile", "device", "scep". */
+const char *mdm_endpoint_name(mdm_endpoint_t endpoint);
+
+/* A vhost as messages name it: with file and line. */
+const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s);
+
+/* Directive functions that have a file of their own. */
+const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind);
+const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+
+/* 1 for the payload keys whose values name certificates: they are checked when those are read. */
+int mdm_conf_payload_pins(const char *payload, const char *key);
+
+/* Hook check_config: find all that cannot work, say it, and make the sites. */
+int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server);
+
+/* Tell the administrator about a problem; where may be NULL. */
+typedef struct mdm_check_t mdm_check_t;
+void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The site of a vhost with all defaults in it, in p. Problems are told; the site is good only if
+ * there was none. Whatever the endpoints do not need may be missing. */
+mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf);
+
+/* Hook post_config, after mod_ssl's: signers; and what an administrator should know. */
+int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server);
+
+/* Hook child_init: databases and directories. */
+void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server);
+
+#endif

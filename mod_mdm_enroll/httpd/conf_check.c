@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The cross-checks between directives, for httpd -t and each start: every problem of a pass is
+ * told, with vhost, file, line, value and remedy, and any one of them stops the start.
+ *
+ * Endpoints that a vhost merely inherits from the main server are served where the vhost can (TLS,
+ * or a proxy's URL and a signer) and nowhere else: a site that writes its <Location>s globally
+ * beside a plain port-80 vhost is not at fault. An endpoint written in a vhost is meant for it.
+ */
+#include "conf.h"
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <util_cfgtree.h>
+
+APLOG_USE_MODULE(mdm_enroll);
+
+struct mdm_check_t {
+    apr_pool_t *ptemp;
+    const server_rec *server; /* being looked at */
+    apr_hash_t *told;         /* one value inherited by ten vhosts is one problem */
+    int problems;
+};
+
+const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s)
+{
+    if (!s->is_virtual)
+        return "main server";
+    return apr_psprintf(p, "vhost %s (%s:%u)", s->server_hostname ? s->server_hostname : "unnamed",
+                        s->defn_name, s->defn_line_number);
+}
+
+void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const char *fmt, ...)
+{
+    apr_pool_t *p = check->ptemp;
+    const char *text, *place;
+    va_list args;
+
+    va_start(args, fmt);
+    text = apr_pvsprintf(p, fmt, args);
+    va_end(args);
+    check->problems++;
+    if (where) {
+        place = apr_psprintf(p, "%s (%s:%d): ", where->directive, where->filename, where->line_num);
+        text = apr_pstrcat(p, place, text, NULL);
+        if (apr_hash_get(check->told, text, APR_HASH_KEY_STRING))
+            return;
+        apr_hash_set(check->told, text, APR_HASH_KEY_STRING, text);
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, NULL, "%s: %s: %s",
+                 mdm_result_code(p, MDM_MSG_CONFIGURATION), mdm_conf_vhost_name(p, check->server),
+                 text);
+}
+
+/* --- TLS --- */
+
+/* SSLEngine among the directives of one level: 1 on, 0 off, -1 not said. Sections that httpd reads
+ * at once (IfModule, IfDefine, Include …) leave their content in place, so one level is all. */
+static int ssl_engine(const ap_directive_t *level)
+{
+    int on = -1;
+
+    for (; level; level = level->next) {
+        if (!ap_cstr_casecmp(level->directive, "SSLEngine")) {
+            const char *args = level->args;
+
+            on = ap_cstr_casecmpn(args, "off", 3) != 0;
+        }
+    }
+    return on;
+}
+
+/* mod_ssl keeps its configuration to itself, and loads keys only after the check: the directive
+ * tree is what can be asked. */
+static int tls_is_on(const server_rec *s)
+{
+    const char *protocol = ap_get_server_protocol((server_rec *)s);
+    const ap_directive_t *node;
+    int on;
+
+    if (protocol && !strcmp(protocol, "https"))
+        return 1;
+    for (node = ap_conftree; s->is_virtual && node; node = node->next) {
+        if (!ap_cstr_casecmp(node->directive, "<VirtualHost") &&
+            (unsigned)node->line_num == s->defn_line_number &&
+            !strcmp(node->filename, s->defn_name)) {
+            on = ssl_engine(node->first_child);
+            if (on >= 0)
+                return on;
+        }
+    }
+    return ssl_engine(ap_conftree) == 1;
+}
+
+/* --- one vhost --- */
+
+static int has_endpoint(const mdm_server_conf_t *conf)
+{
+    return conf->endpoints[MDM_ENDPOINT_PROFILE].path ||
+           conf->endpoints[MDM_ENDPOINT_DEVICE].path || conf->endpoints[MDM_ENDPOINT_SCEP].path;
+}
+
+/* SCEP protects its own messages and may be plain http; the other two may not. */
+static int needs_https(const mdm_server_conf_t *conf)
+{
+    return conf->endpoints[MDM_ENDPOINT_PROFILE].path || conf->endpoints[MDM_ENDPOINT_DEVICE].path;
+}
+
+static int has_https(const server_rec *s, const mdm_server_conf_t *conf)
+{
+    return (conf->where[MDM_SET_BASE_URL] && conf->where[MDM_SET_SIGNER]) || tls_is_on(s);
+}
+
+/* The first endpoint of a vhost that needs https and was written in it; NULL if it has none. */
+static const mdm_place_t *own_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
+{
+    int i;
+
+    for (i = MDM_ENDPOINT_PROFILE; i <= MDM_ENDPOINT_DEVICE; i++)
+        if (conf->endpoints[i].path && conf->endpoints[i].server == s)
+            return &conf->endpoints[i];
+    return NULL;
+}
+
+static void tell_no_https(mdm_check_t *check, const mdm_server_conf_t *conf,
+                          const mdm_place_t *place)
+{
+    if (conf->where[MDM_SET_BASE_URL])
+        mdm_conf_problem(check, conf->where[MDM_SET_BASE_URL],
+                         "this vhost has no TLS, so no certificate to sign profiles with; add "
+                         "MDMEnrollSigner certificate key");
+    else
+        mdm_conf_problem(check, place->where,
+                         "there is no TLS here, and enrollment needs https; add \"SSLEngine on\", "
+                         "or, where a proxy ends TLS, MDMEnrollBaseURL https://host and "
+                         "MDMEnrollSigner certificate key");
+}
+
+static void check_endpoints(mdm_check_t *check, const mdm_server_conf_t *conf)
+{
+    static const struct {
+        mdm_endpoint_t one, needs;
+    } rules[] = {{MDM_ENDPOINT_PROFILE, MDM_ENDPOINT_DEVICE},
+                 {MDM_ENDPOINT_DEVICE, MDM_ENDPOINT_SCEP}};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        const mdm_place_t *place = &conf->endpoints[rules[i].one];
+        const char *needed = mdm_endpoint_name(rules[i].needs);
+
+        if (place->path && !conf->endpoints[rules[i].needs].path)
+            mdm_conf_problem(check, place->where,
+                             "the endpoint %s needs the endpoint %s in the same vhost, and there "
+                             "is none; add <Location \"/enroll/%s\"> MDMEnrollEndpoint %s",
+                             mdm_endpoint_name(rules[i].one), needed, needed, needed);
+    }
+}
+
+static void check_required(mdm_check_t *check, const mdm_server_conf_t *conf)
+{
+    static const struct {
+        mdm_set_t set;
+        const char *wanted;
+    } required[] = {
+        {MDM_SET_STORE, "MDMEnrollStore sqlite3:/var/lib/mdm-enroll/enroll.db"},
+        {MDM_SET_ORGANIZATION, "MDMEnrollOrganization \"Example Corp\""},
+        {MDM_SET_CA, "MDMEnrollCA certificate-file key-file"},
+        {MDM_SET_IDENTIFIER, "MDMEnrollIdentifier com.example.mdm.enroll"},
+        {MDM_SET_SERVER, "MDMEnrollServer https://mdm.example.com/mdm"},
+        {MDM_SET_TOPIC, "MDMEnrollTopic com.apple.mgmt.External.<UUID>"},
+    };
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+        const char *wanted = required[i].wanted;
+
+        if (!conf->where[required[i].set])
+            mdm_conf_problem(check, NULL, "%s is missing; add it here or for all vhosts: %s",
+                             ap_getword_white(check->ptemp, &wanted), required[i].wanted);
+    }
+}
+
+static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *conf)
+{
+    int before = check->problems;
+    mdm_site_t *site;
+
+    check_endpoints(check, conf);
+    check_required(check, conf);
+    site = mdm_conf_make(check, p, conf);
+    if (check->problems == before)
+        conf->site = site;
+}
+
+int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
+{
+    mdm_check_t check = {ptemp, NULL, apr_hash_make(ptemp), 0};
+    const server_rec *passed_over = NULL;
+    const mdm_place_t *place;
+    server_rec *s;
+    int served = 0;
+
+    (void)plog;
+    for (s = main_server; s; s = s->next) {
+        mdm_server_conf_t *conf = mdm_conf_server(s);
+
+        if (!has_endpoint(conf))
+            continue;
+        check.server = s;
+        place = own_endpoint(s, conf);
+        if (needs_https(conf) && !has_https(s, conf)) {
+            if (!s->is_virtual || !place) {
+                passed_over = passed_over ? passed_over : s;
+                continue;
+            }
+            tell_no_https(&check, conf, place);
+        }
+        check_server(&check, p, conf);
+        served++;
+    }
+    if (passed_over && !served) {
+        const mdm_server_conf_t *conf = mdm_conf_server(passed_over);
+
+        check.server = passed_over;
+        place = &conf->endpoints[conf->endpoints[MDM_ENDPOINT_PROFILE].path ? MDM_ENDPOINT_PROFILE
+                                                                            : MDM_ENDPOINT_DEVICE];
+        tell_no_https(&check, conf, place);
+    }
+    return check.problems ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}

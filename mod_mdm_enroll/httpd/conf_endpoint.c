@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * MDMEnrollEndpoint: makes a <Location> an endpoint, and its path known to the vhost.
+ */
+#include "conf.h"
+
+#include <apr_fnmatch.h>
+#include <apr_strings.h>
+
+static const char *const names[MDM_ENDPOINT_COUNT] = {"", "profile", "device", "scep"};
+
+const char *mdm_endpoint_name(mdm_endpoint_t endpoint)
+{
+    return names[endpoint];
+}
+
+/* The directive must stand directly in a <Location> with a plain path: only then do httpd's
+ * matching and the URL that devices are given agree. httpd itself cannot say so, its contexts do
+ * not tell <Location> from <Directory>. */
+static const char *misplaced(cmd_parms *cmd)
+{
+    const ap_directive_t *section = cmd->directive->parent;
+    const char *args, *path = cmd->path;
+    char *normal;
+
+    if (!section)
+        return "stands outside of a section; wanted: in <Location \"/path\">";
+    if (ap_cstr_casecmp(section->directive, "<Location"))
+        return apr_psprintf(cmd->pool, "stands in %s>; wanted: directly in <Location \"/path\">",
+                            section->directive);
+    args = section->args;
+    if (!strcmp(ap_getword_conf(cmd->temp_pool, &args), "~"))
+        return "stands in a <Location> with a regular expression; wanted: a plain path, such as "
+               "<Location \"/enroll/profile\">";
+    if (!path || path[0] != '/' || path[1] == '\0')
+        return apr_psprintf(cmd->pool,
+                            "stands in <Location \"%s\">; wanted: a path of its own, such as "
+                            "\"/enroll/profile\"",
+                            path ? path : "");
+    if (apr_fnmatch_test(path))
+        return apr_psprintf(cmd->pool,
+                            "stands in <Location \"%s\">; wanted: a path without the wildcards "
+                            "* ? [ ]",
+                            path);
+    normal = apr_pstrdup(cmd->temp_pool, path);
+    if (!ap_normalize_path(normal, AP_NORMALIZE_MERGE_SLASHES) || strcmp(normal, path))
+        return apr_psprintf(cmd->pool,
+                            "stands in <Location \"%s\">, which no request matches; wanted: a path "
+                            "without \"//\", \"/./\" and \"/../\"",
+                            path);
+    return NULL;
+}
+
+static mdm_endpoint_t parse(const char *name)
+{
+    int i;
+
+    for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++)
+        if (!ap_cstr_casecmp(name, names[i]))
+            return (mdm_endpoint_t)i;
+    return MDM_ENDPOINT_NONE;
+}
+
+const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
+{
+    mdm_dir_conf_t *conf = dir;
+    mdm_server_conf_t *server = mdm_conf_server(cmd->server);
+    mdm_endpoint_t endpoint = parse(kind);
+    const char *why = misplaced(cmd);
+    mdm_place_t *place = &server->endpoints[endpoint];
+    int i;
+
+    if (why)
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", why, NULL);
+    if (endpoint == MDM_ENDPOINT_NONE)
+        return apr_psprintf(cmd->pool,
+                            "%s: \"%s\" is not an endpoint; wanted: profile, device "
+                            "or scep",
+                            cmd->cmd->name, kind);
+    if (place->path)
+        return apr_psprintf(cmd->pool,
+                            "%s %s: there is one already, in <Location \"%s\"> (%s:%d); wanted: "
+                            "one of each in a vhost",
+                            cmd->cmd->name, names[endpoint], place->path, place->where->filename,
+                            place->where->line_num);
+    for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++) {
+        if (server->endpoints[i].path && !strcmp(server->endpoints[i].path, cmd->path))
+            return apr_psprintf(cmd->pool,
+                                "%s %s: <Location \"%s\"> is the endpoint %s already (%s:%d); "
+                                "wanted: a path of its own for each",
+                                cmd->cmd->name, names[endpoint], cmd->path, names[i],
+                                server->endpoints[i].where->filename,
+                                server->endpoints[i].where->line_num);
+    }
+    conf->endpoint = endpoint;
+    conf->path = apr_pstrdup(cmd->pool, cmd->path);
+    place->path = conf->path;
+    place->server = cmd->server;
+    place->where = cmd->directive;
+    return NULL;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From directives to what requests run on: files read, keys checked, trust built, defaults filled
+ * in. Runs as root before any request, so that requests read nothing.
+ */
+#include "conf.h"
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+
+#include "../core/mdm_plist.h"
+#include "../core/mdm_schema.h"
+
+#define DEFAULT_LIFETIME (15 * 60)
+#define DEFAULT_VALIDITY (365 * 24 * 60 * 60)
+#define DEFAULT_DIRECTORY_TIMEOUT apr_time_from_sec(3)
+
+/* Longest first line of a password file, in bytes. */
+#define PASSWORD_BYTES 1024
+
+/* One file of MDMEnrollCertificate. */
+typedef struct {
+    const char *file;
+    apr_array_header_t *uuids; /* const char *: of its certificates */
+} bundle_t;
+
+/* A result as a problem. 1 if there was none. */
+static int told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t result)
+{
+    if (result.kind == MDM_OK)
+        return 1;
+    mdm_conf_problem(check, where, "%s", result.log);
+    return 0;
+}
+
+static apr_int64_t now(void)
+{
+    return apr_time_sec(apr_time_now());
+}
+
+static mdm_ca_t *make_ca(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
+{
+    const ap_directive_t *where = conf->where[MDM_SET_CA];
+    mdm_signer_t *signer;
+    mdm_ca_t *ca;
+
+    if (!where ||
+        !told(check, where,
+              mdm_signer_read(p, conf->ca_certificate, conf->ca_key, NULL, &signer)) ||
+        !told(check, where, mdm_ca_create(p, signer, now(), &ca)))
+        return NULL;
+    return ca;
+}
+
+static void trust_devices(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                          mdm_trust_t *trust)
+{
+    const ap_directive_t *where = conf->where[MDM_SET_DEVICE_CA];
+    int i, k;
+
+    if (!where)
+        told(check, NULL, mdm_trust_add_apple_device_ca(trust));
+    for (i = 0; where && i < conf->device_cas->nelts; i++) {
+        const char *file = APR_ARRAY_IDX(conf->device_cas, i, const char *);
+        STACK_OF(X509) *certs;
+
+        if (!strcmp(file, "apple")) {
+            told(check, where, mdm_trust_add_apple_device_ca(trust));
+            continue;
+        }
+        if (!told(check, where, mdm_x509_read_certificates(p, file, &certs)))
+            continue;
+        for (k = 0; k < sk_X509_num(certs); k++) {
+            mdm_result_t result = mdm_trust_add_device_ca(trust, sk_X509_value(certs, k));
+
+            if (result.kind != MDM_OK)
+                mdm_conf_problem(check, where, "%s: %s", file, result.log);
+        }
+    }
+}
+
+static mdm_trust_t *make_trust(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                               const mdm_ca_t *ca)
+{
+    mdm_trust_t *trust = mdm_trust_create(p);
+    int i;
+
+    trust_devices(check, p, conf, trust);
+    if (ca)
+        told(check, conf->where[MDM_SET_CA],
+             mdm_trust_add_identity_ca(trust, mdm_ca_signer(ca)->cert));
+    for (i = 0; i < conf->denied->nelts; i++)
+        mdm_trust_deny(trust, APR_ARRAY_IDX(conf->denied, i, const char *));
+    return trust;
+}
+
+/* Every file of MDMEnrollCertificate; the certificates of all of them in all, each once. */
+static apr_array_header_t *read_bundles(mdm_check_t *check, apr_pool_t *p,
+                                        const mdm_server_conf_t *conf, apr_array_header_t *all)
+{
+    const ap_directive_t *where = conf->where[MDM_SET_CERTIFICATE];
+    apr_array_header_t *bundles = apr_array_make(p, 4, sizeof(bundle_t));
+    int i, k;
+
+    for (i = 0; i < conf->certificates->nelts; i++) {
+        bundle_t bundle = {APR_ARRAY_IDX(conf->certificates, i, const char *),
+                           apr_array_make(p, 4, sizeof(const char *))};
+        STACK_OF(X509) *certs;
+
+        if (!told(check, where, mdm_x509_read_certificates(p, bundle.file, &certs)))
+            continue;
+        for (k = 0; k < sk_X509_num(certs); k++) {
+            const char *uuid;
+
+            if (told(check, where,
+                     mdm_profile_add_certificate(p, all, sk_X509_value(certs, k), &uuid)))
+                APR_ARRAY_PUSH(bundle.uuids, const char *) = uuid;
+        }
+        APR_ARRAY_PUSH(bundles, bundle_t) = bundle;
+    }
+    return bundles;
+}
+
+/* The UUIDs that one value of a pinning key stands for: those of a file's certificates, or itself.
+ * Both must be of MDMEnrollCertificate: a device cannot pin what its profile does not hold. */
+static int resolve_pin(apr_pool_t *p, const apr_array_header_t *bundles, const char *value,
+                       apr_array_header_t *uuids)
+{
+    const char *file = ap_server_root_relative(p, value);
+    int i, k;
+
+    for (i = 0; i < bundles->nelts; i++) {
+        const bundle_t *bundle = &APR_ARRAY_IDX(bundles, i, bundle_t);
+
+        if (file && !strcmp(file, bundle->file)) {
+            apr_array_cat(uuids, bundle->uuids);
+            return 1;
+        }
+        for (k = 0; k < bundle->uuids->nelts; k++) {
+            const char *uuid = APR_ARRAY_IDX(bundle->uuids, k, const char *);
+
+            if (!ap_cstr_casecmp(uuid, value)) {
+                APR_ARRAY_PUSH(uuids, const char *) = uuid;
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static mdm_setting_t *make_pins(mdm_check_t *check, apr_pool_t *p, const mdm_payload_conf_t *line,
+                                const apr_array_header_t *bundles)
+{
+    apr_array_header_t *uuids = apr_array_make(p, line->count, sizeof(const char *));
+    mdm_setting_t *setting = NULL;
+    const char *why;
+    int i;
+
+    for (i = 0; i < line->count; i++) {
+        if (!resolve_pin(p, bundles, line->values[i], uuids)) {
+            mdm_conf_problem(check, line->where,
+                             "%s: \"%s\" is neither a file of MDMEnrollCertificate nor the UUID of "
+                             "a certificate in one; name the file in both directives",
+                             line->key, line->values[i]);
+            return NULL;
+        }
+    }
+    why = mdm_schema_setting(p, line->payload, line->key, (const char *const *)uuids->elts,
+                             uuids->nelts, &setting);
+    if (why)
+        mdm_conf_problem(check, line->where, "%s: %s", line->key, why);
+    return setting;
+}
+
+static void make_payloads(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                          const apr_array_header_t *bundles, mdm_profile_settings_t *profile)
+{
+    struct {
+        const char *payload;
+        apr_array_header_t *settings;
+    } payloads[] = {{"Configuration", apr_array_make(p, 4, sizeof(mdm_setting_t *))},
+                    {"Profile Service", apr_array_make(p, 4, sizeof(mdm_setting_t *))},
+                    {"com.apple.mdm", apr_array_make(p, 4, sizeof(mdm_setting_t *))},
+                    {"com.apple.security.scep", apr_array_make(p, 4, sizeof(mdm_setting_t *))}};
+    apr_size_t k;
+    int i;
+
+    for (i = 0; i < conf->payloads->nelts; i++) {
+        const mdm_payload_conf_t *line = APR_ARRAY_IDX(conf->payloads, i, mdm_payload_conf_t *);
+        mdm_setting_t *setting = line->setting ? line->setting : make_pins(check, p, line, bundles);
+
+        for (k = 0; setting && k < sizeof(payloads) / sizeof(payloads[0]); k++)
+            if (!strcmp(line->payload, payloads[k].payload))
+                APR_ARRAY_PUSH(payloads[k].settings, mdm_setting_t *) = setting;
+    }
+    profile->configuration = payloads[0].settings;
+    profile->profile_service = payloads[1].settings;
+    profile->mdm = payloads[2].settings;
+    profile->scep = payloads[3].settings;
+}
+
+static const apr_array_header_t *make_attributes(mdm_check_t *check, apr_pool_t *p,
+                                                 const mdm_server_conf_t *conf)
+{
+    static const char *const defaults[] = {"UDID",       "SERIAL", "PRODUCT", "VERSION",
+                                           "OS_VERSION", "IMEI",   "MEID",    "LANGUAGE"};
+    apr_array_header_t *names;
+    apr_size_t i;
+
+    if (conf->where[MDM_SET_DEVICE_ATTRIBUTES]) {
+        if (!ap_array_str_contains(conf->device_attributes, "UDID") ||
+            !ap_array_str_contains(conf->device_attributes, "SERIAL"))
+            mdm_conf_problem(check, conf->where[MDM_SET_DEVICE_ATTRIBUTES],
+                             "\"%s\" lacks UDID or SERIAL; both must be in it: they are what tells "
+                             "one device from another",
+                             apr_array_pstrcat(p, conf->device_attributes, ' '));
+        return conf->device_attributes;
+    }
+    names = apr_array_make(p, 8, sizeof(const char *));
+    for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        APR_ARRAY_PUSH(names, const char *) = defaults[i];
+    return names;
+}
+
+static void make_profile(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                         mdm_profile_settings_t *profile)
+{
+    apr_array_header_t *certificates = apr_array_make(p, 4, sizeof(mdm_profile_certificate_t));
+    apr_array_header_t *bundles = read_bundles(check, p, conf, certificates);
+
+    profile->certificates = certificates;
+    profile->organization = conf->organization;
+    profile->identifier = conf->identifier;
+    profile->server_url = conf->server_url;
+    profile->checkin_url = conf->checkin_url;
+    profile->topic = conf->topic;
+    profile->device_attributes = make_attributes(check, p, conf);
+    make_payloads(check, p, conf, bundles, profile);
+}
+
+/* The first line of a file. */
+static const char *read_password(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
+                                 const char *name)
+{
+    char line[PASSWORD_BYTES];
+    apr_file_t *file;
+    apr_status_t rv =
+        apr_file_open(&file, name, APR_FOPEN_READ | APR_FOPEN_BUFFERED, APR_FPROT_OS_DEFAULT, p);
+    apr_size_t len;
+
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_gets(line, sizeof(line), file);
+        apr_file_close(file);
+    }
+    if (rv != APR_SUCCESS) {
+        char reason[128];
+
+        mdm_conf_problem(check, where, "no password can be read from %s: %s", name,
+                         apr_strerror(rv, reason, sizeof(reason)));
+        return NULL;
+    }
+    len = strcspn(line, "\r\n");
+    if (len == 0 || len == sizeof(line) - 1) {
+        mdm_conf_problem(check, where, "the first line of %s is %s; it must be the password", name,
+                         len ? "too long" : "empty");
+        return NULL;
+    }
+    return apr_pstrmemdup(p, line, len);
+}
+
+static void check_readable(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
+                           const char *name)
+{
+    apr_file_t *file;
+    apr_status_t rv = apr_file_open(&file, name, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, p);
+    char reason[128];
+
+    if (rv == APR_SUCCESS)
+        apr_file_close(file);
+    else
+        mdm_conf_problem(check, where, "%s cannot be read: %s", name,
+                         apr_strerror(rv, reason, sizeof(reason)));
+}
+
+static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
+                                      const mdm_server_conf_t *conf)
+{
+    static const mdm_set_t details[] = {MDM_SET_DIRECTORY_BIND, MDM_SET_DIRECTORY_GROUP,
+                                        MDM_SET_DIRECTORY_CA, MDM_SET_DIRECTORY_TIMEOUT};
+    mdm_ldap_settings_t *ldap = apr_pcalloc(p, sizeof(*ldap));
+    const char *why;
+    apr_size_t i;
+
+    if (!conf->where[MDM_SET_DIRECTORY]) {
+        for (i = 0; i < sizeof(details) / sizeof(details[0]); i++) {
+            if (conf->where[details[i]])
+                mdm_conf_problem(check, conf->where[details[i]],
+                                 "says how to use a directory, and there is no "
+                                 "MDMEnrollDirectory; add one, or remove this");
+        }
+        return NULL;
+    }
+    why = mdm_ldap_parse_url(p, conf->directory_url, ldap);
+    if (why)
+        mdm_conf_problem(check, conf->where[MDM_SET_DIRECTORY], "%s", why);
+    ldap->starttls = conf->directory_starttls;
+    ldap->group = conf->directory_group;
+    ldap->ca_file = conf->directory_ca;
+    if (ldap->ca_file)
+        check_readable(check, p, conf->where[MDM_SET_DIRECTORY_CA], ldap->ca_file);
+    ldap->bind_dn = conf->bind_dn;
+    ldap->bind_password =
+        conf->bind_file
+            ? read_password(check, p, conf->where[MDM_SET_DIRECTORY_BIND], conf->bind_file)
+            : conf->bind_password;
+    ldap->timeout = conf->where[MDM_SET_DIRECTORY_TIMEOUT] ? conf->directory_timeout
+                                                           : DEFAULT_DIRECTORY_TIMEOUT;
+    return ldap;
+}
+
+static void check_store(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
+{
+    const ap_directive_t *where = conf->where[MDM_SET_STORE];
+    const char *why, *folder;
+    apr_finfo_t info;
+    apr_status_t rv;
+    char reason[128];
+
+    if (!where)
+        return;
+    why = mdm_dbd_check_driver(p, conf->store_kind);
+    if (why)
+        mdm_conf_problem(check, where, "%s", why);
+    if (conf->store_kind != MDM_DBD_SQLITE)
+        return;
+    folder = ap_make_dirstr_parent(p, conf->store_target);
+    rv = apr_stat(&info, folder, APR_FINFO_TYPE, p);
+    if (rv != APR_SUCCESS || info.filetype != APR_DIR)
+        mdm_conf_problem(check, where,
+                         "the folder %s of the database: %s; make it, owned by the user that httpd "
+                         "runs as",
+                         folder,
+                         rv == APR_SUCCESS ? "it is not a folder"
+                                           : apr_strerror(rv, reason, sizeof(reason)));
+}
+
+/* What an enrollment is for, and who vouches for it. Equal in every Apache with this configuration,
+ * different where a device would be enrolled in something else. Each part with its length, so that
+ * no two lists of parts give the same text. */
+static const char *identify_site(apr_pool_t *p, const mdm_server_conf_t *conf, const mdm_ca_t *ca)
+{
+    const char *parts[] = {conf->identifier, conf->server_url, conf->topic,
+                           mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert)};
+    const char *text = "";
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        text = apr_psprintf(p, "%s%" APR_SIZE_T_FMT ":%s", text, strlen(parts[i]), parts[i]);
+    return mdm_sha256_hex(p, text, strlen(text));
+}
+
+mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
+{
+    mdm_site_t *site = apr_pcalloc(p, sizeof(*site));
+    mdm_ca_t *ca = make_ca(check, p, conf);
+    mdm_signer_t *signer = NULL;
+    int i;
+
+    site->base_url = conf->base_url;
+    for (i = 0; i < MDM_ENDPOINT_COUNT; i++)
+        if (conf->endpoints[i].path)
+            site->paths[i] = ap_os_escape_path(p, conf->endpoints[i].path, 1);
+    site->requirements = conf->requirements;
+    check_store(check, p, conf);
+    site->store_kind = conf->store_kind;
+    site->store_target = conf->store_target;
+    site->ldap = make_ldap(check, p, conf);
+    if (conf->where[MDM_SET_SIGNER] &&
+        told(check, conf->where[MDM_SET_SIGNER],
+             mdm_signer_read(p, conf->signer_certificate, conf->signer_key, conf->signer_chain,
+                             &signer)))
+        site->signer = signer;
+
+    make_profile(check, p, conf, &site->ota.profile);
+    site->ota.trust = make_trust(check, p, conf, ca);
+    site->ota.cipher = conf->where[MDM_SET_CIPHER] ? conf->cipher : EVP_aes_256_cbc();
+    site->ota.lifetime = conf->where[MDM_SET_LIFETIME] ? conf->lifetime : DEFAULT_LIFETIME;
+    site->ota.tls_certificate = conf->where[MDM_SET_CLIENT_CERTIFICATE]
+                                    ? conf->client_certificate
+                                    : MDM_TLS_CERTIFICATE_OPTIONAL;
+    if (ca && conf->identifier && conf->server_url && conf->topic)
+        site->identity = identify_site(p, conf, ca);
+    if (site->identity && !*site->identity)
+        told(check, NULL, mdm_sha256_failed(p));
+    site->scep.ca = ca;
+    if (ca)
+        told(check, conf->where[MDM_SET_CA], mdm_scep_get_ca_cert(p, ca, &site->scep.ca_cert));
+    site->scep.organization = conf->organization;
+    site->scep.lifetime = site->ota.lifetime;
+    site->scep.validity = conf->where[MDM_SET_VALIDITY] ? conf->validity : DEFAULT_VALIDITY;
+    return site;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * MDMEnrollPayload: any key of Apple's schema for one of the payloads that the module makes.
+ */
+#include "conf.h"
+
+#include <apr_strings.h>
+
+int mdm_conf_payload_pins(const char *payload, const char *key)
+{
+    return !strcmp(payload, "com.apple.mdm") && (!strcmp(key, "ServerURLPinningCertificateUUIDs") ||
+                                                 !strcmp(key, "CheckInURLPinningCertificateUUIDs"));
+}
+
+const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    mdm_server_conf_t *conf = mdm_conf_server(cmd->server);
+    mdm_payload_conf_t *line;
+    const char **values;
+    const char *why;
+    int i;
+
+    (void)dir;
+    if (argc < 3)
+        return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                           " wants a payload type, a key and its value, such as: com.apple.mdm "
+                           "AccessRights 8191",
+                           NULL);
+    line = apr_pcalloc(cmd->pool, sizeof(*line));
+    line->payload = argv[0];
+    line->key = argv[1];
+    line->count = argc - 2;
+    line->where = cmd->directive;
+    values = apr_palloc(cmd->pool, sizeof(*values) * (apr_size_t)line->count);
+    for (i = 0; i < line->count; i++)
+        values[i] = argv[i + 2];
+    line->values = values;
+    if (!mdm_conf_payload_pins(line->payload, line->key)) {
+        why = mdm_schema_setting(cmd->pool, line->payload, line->key, values, line->count,
+                                 &line->setting);
+        if (why)
+            return apr_psprintf(cmd->pool, "%s %s %s: %s", cmd->cmd->name, line->payload, line->key,
+                                why);
+    }
+    APR_ARRAY_PUSH(conf->payloads, mdm_payload_conf_t *) = line;
+    conf->where[MDM_SET_PAYLOAD] = cmd->directive;
+    return NULL;
+}

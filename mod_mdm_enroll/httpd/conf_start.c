@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What can be done only after the check: signers, once mod_ssl has loaded its keys, with what an
+ * administrator should know; databases and directories, once a child has started.
+ */
+#include "conf.h"
+
+#include <apr_file_info.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+
+#include "signer_ssl.h"
+#include "store_dbd.h"
+
+APLOG_USE_MODULE(mdm_enroll);
+
+static const char *code(apr_pool_t *p, mdm_message_t message)
+{
+    return mdm_result_code(p, message);
+}
+
+/* --- post_config --- */
+
+static int first_time(apr_pool_t *p, apr_hash_t *told, const char *what)
+{
+    if (apr_hash_get(told, what, APR_HASH_KEY_STRING))
+        return 0;
+    apr_hash_set(told, apr_pstrdup(p, what), APR_HASH_KEY_STRING, "");
+    return 1;
+}
+
+static void warn_file_mode(apr_pool_t *p, server_rec *s, apr_hash_t *told, const char *file)
+{
+    const apr_fileperms_t open = APR_FPROT_GREAD | APR_FPROT_WREAD;
+    apr_finfo_t info;
+
+    if (!file || !first_time(p, told, file))
+        return;
+    if (apr_stat(&info, file, APR_FINFO_PROT, p) == APR_SUCCESS && info.protection & open)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "%s: %s, which holds a secret, can be read by %s; wanted: by its owner only "
+                     "(chmod 600)",
+                     code(p, MDM_MSG_KEY_FILE_MODE), file,
+                     info.protection & APR_FPROT_WREAD ? "everybody" : "its group");
+}
+
+static void warn_self_signed(apr_pool_t *p, server_rec *s, apr_hash_t *told, X509 *cert)
+{
+    if (mdm_x509_self_signed(cert) && first_time(p, told, mdm_x509_fingerprint(p, cert)))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "%s: %s signs profiles with a self-signed certificate (%s); devices will call "
+                     "them unverified",
+                     code(p, MDM_MSG_SIGNER_SELF_SIGNED), mdm_conf_vhost_name(p, s),
+                     mdm_x509_subject(p, cert));
+}
+
+static void note_shared_key(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_ca_t *ca)
+{
+    const char *file = mdm_conf_server(s)->ca_certificate;
+
+    if (ca && first_time(p, told, file))
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "%s: the key of %s both signs certificates and opens SCEP messages",
+                     code(p, MDM_MSG_CA_SHARED_KEY), file);
+}
+
+int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
+{
+    int rehearsal = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+    apr_hash_t *told = apr_hash_make(ptemp);
+    server_rec *s;
+
+    (void)p;
+    (void)plog;
+    for (s = main_server; s; s = s->next) {
+        const mdm_server_conf_t *conf = mdm_conf_server(s);
+        mdm_site_t *site = conf->site;
+
+        if (!site)
+            continue;
+        if (!site->signer)
+            site->signer = mdm_signer_ssl_choose(conf);
+        if (!site->signer && site->paths[MDM_ENDPOINT_DEVICE]) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, NULL,
+                         "%s: %s has no RSA or ECDSA certificate in mod_ssl to sign profiles with; "
+                         "add SSLCertificateFile, or MDMEnrollSigner certificate key",
+                         code(ptemp, MDM_MSG_SIGNER_MISSING), mdm_conf_vhost_name(ptemp, s));
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (rehearsal)
+            continue;
+        if (site->signer)
+            warn_self_signed(ptemp, s, told, site->signer->cert);
+        warn_file_mode(ptemp, s, told, conf->ca_key);
+        warn_file_mode(ptemp, s, told, conf->signer_key);
+        warn_file_mode(ptemp, s, told, conf->bind_file);
+        note_shared_key(ptemp, s, told, site->scep.ca);
+    }
+    return OK;
+}
+
+/* --- child_init --- */
+
+/* One pool of handles for each database, whichever vhosts name it. */
+static const mdm_store_t *find_store(apr_pool_t *p, server_rec *s, apr_hash_t *stores,
+                                     const mdm_site_t *site)
+{
+    const char *key = apr_psprintf(p, "%d:%s", (int)site->store_kind, site->store_target);
+    const mdm_store_t *store = apr_hash_get(stores, key, APR_HASH_KEY_STRING);
+    mdm_dbd_pool_t *pool;
+    apr_status_t rv;
+
+    if (store)
+        return store;
+    rv = mdm_dbd_pool_create(p, site->store_kind, site->store_target, mdm_store_ddl,
+                             MDM_STORE_SCHEMA_VERSION, &pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "%s: no database handles can be made",
+                     code(p, MDM_MSG_STORE_UNAVAILABLE));
+        return NULL;
+    }
+    store = mdm_store_dbd(p, pool);
+    apr_hash_set(stores, key, APR_HASH_KEY_STRING, store);
+    return store;
+}
+
+void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
+{
+    apr_hash_t *stores = apr_hash_make(p);
+    server_rec *s;
+
+    for (s = main_server; s; s = s->next) {
+        mdm_site_t *site = mdm_conf_server(s)->site;
+
+        if (!site)
+            continue;
+        site->store = find_store(p, s, stores, site);
+        if (site->ldap)
+            site->directory = mdm_directory_ldap(p, site->ldap);
+    }
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The directory of core on OpenLDAP's library: one search, uncached, within a deadline that holds
+ * whatever the server does. Depends on libldap and core's mdm_enrollment; no httpd header, so that
+ * unit tests can link it.
+ */
+#ifndef MDM_DIRECTORY_LDAP_H
+#define MDM_DIRECTORY_LDAP_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#include "../core/mdm_enrollment.h"
+
+typedef struct mdm_ldap_settings_t {
+    const char *url;       /* scheme://host:port, as libldap takes it */
+    const char *base;      /* search base DN */
+    const char *attribute; /* that holds the user's name; default uid */
+    int scope;             /* LDAP_SCOPE_* */
+    const char *filter;    /* with its parentheses; default (objectClass=*) */
+    const char *bind_dn;   /* NULL: anonymous */
+    const char *bind_password;
+    const char *group; /* DN of a group that must hold the user's DN (member, uniqueMember) or name
+                          (memberUid), or NULL */
+    int starttls;
+    const char *ca_file;         /* trusted CAs, PEM; NULL: the system's */
+    apr_interval_time_t timeout; /* for everything together */
+} mdm_ldap_settings_t;
+
+/* Take an LDAP URL apart (RFC 4516: ldap[s]://host[:port]/base?attribute?scope?filter), with the
+ * defaults of AuthLDAPURL, so that the same URL serves: uid, sub, (objectClass=*); of several
+ * attributes the first one counts. NULL, or a sentence for the administrator: value seen, value
+ * wanted. */
+const char *mdm_ldap_parse_url(apr_pool_t *p, const char *url, mdm_ldap_settings_t *settings);
+
+/* A directory over settings that outlive it; owned by p, usable by all threads. Only looking up the
+ * name of the host can take longer than the timeout: its limits are the system's resolver's. */
+const mdm_directory_t *mdm_directory_ldap(apr_pool_t *p, const mdm_ldap_settings_t *settings);
+
+#endif

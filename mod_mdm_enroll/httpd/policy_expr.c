@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Policy by expressions of httpd.
+ */
+#include "policy_expr.h"
+
+#include <apr_strings.h>
+
+#include "http.h"
+
+static const char *const variables[] = {"MDM_UDID",       "MDM_SERIAL", "MDM_PRODUCT",
+                                        "MDM_OS_VERSION", "MDM_USER",   NULL};
+
+static const char *variable_value(ap_expr_eval_ctx_t *ctx, const void *name)
+{
+    return apr_table_get(ctx->r->subprocess_env, name);
+}
+
+int mdm_policy_expr_lookup(ap_expr_lookup_parms *parms)
+{
+    int i;
+
+    if (parms->type != AP_EXPR_FUNC_VAR)
+        return DECLINED;
+    for (i = 0; variables[i]; i++) {
+        if (!ap_cstr_casecmp(parms->name, variables[i])) {
+            *parms->func = variable_value;
+            *parms->data = variables[i];
+            return OK;
+        }
+    }
+    return DECLINED;
+}
+
+mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const char *user,
+                                   const mdm_device_t *device)
+{
+    const mdm_policy_expr_t *policy = context;
+    mdm_result_t result;
+    int i;
+
+    mdm_http_variable(policy->r, "MDM_USER", user);
+    mdm_http_device(policy->r, device);
+    for (i = 0; i < policy->requirements->nelts; i++) {
+        const mdm_requirement_t *one = APR_ARRAY_IDX(policy->requirements, i, mdm_requirement_t *);
+        const char *error = NULL;
+        int holds = ap_expr_exec(policy->r, one->expression, &error);
+
+        if (holds < 0 || error)
+            return mdm_result_make(p, MDM_MSG_POLICY_EXPRESSION,
+                                   "MDMEnrollRequire \"%s\" (%s:%u) cannot be evaluated: %s",
+                                   one->source, one->expression->filename,
+                                   one->expression->line_number, error ? error : "no reason given");
+        if (!holds) {
+            result = mdm_result_make(
+                p, MDM_MSG_POLICY_REFUSED,
+                "MDMEnrollRequire \"%s\" (%s:%u) does not hold for user %s, UDID %s, serial %s, "
+                "product %s, OS %s",
+                one->source, one->expression->filename, one->expression->line_number,
+                mdm_result_quote_text(p, user), mdm_result_quote_text(p, device->udid),
+                mdm_result_quote_text(p, device->serial), mdm_result_quote_text(p, device->product),
+                mdm_result_quote_text(p, device->os_version));
+            if (one->text)
+                result.user = one->text;
+            return result;
+        }
+    }
+    return mdm_result_ok();
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The store of core on dbd_pool: all SQL of the module. Depends on dbd_pool and core's
+ * mdm_enrollment.
+ */
+#include "store_dbd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+/* "user" is a keyword of PostgreSQL, hence user_name. The version comes last: see dbd_pool.c. */
+const char *const mdm_store_ddl[] = {
+    "CREATE TABLE IF NOT EXISTS enrollment ("
+    "id VARCHAR(32) NOT NULL PRIMARY KEY, "
+    "flow VARCHAR(16) NOT NULL, "
+    "site VARCHAR(64) NOT NULL, "
+    "state VARCHAR(16) NOT NULL, "
+    "user_name TEXT NOT NULL, "
+    "udid TEXT NOT NULL, "
+    "serial TEXT NOT NULL, "
+    "product TEXT NOT NULL, "
+    "os_version TEXT NOT NULL, "
+    "device_fingerprint VARCHAR(64) NOT NULL, "
+    "identity_fingerprint VARCHAR(64) NOT NULL, "
+    "created_at BIGINT NOT NULL, "
+    "updated_at BIGINT NOT NULL, "
+    "expires_at BIGINT NOT NULL, "
+    "last_refusal VARCHAR(16) NOT NULL DEFAULT '', "
+    "refused_at BIGINT NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS enrollment_expires ON enrollment (expires_at, state)",
+
+    "CREATE TABLE IF NOT EXISTS challenge ("
+    "hash VARCHAR(64) NOT NULL PRIMARY KEY, "
+    "enrollment VARCHAR(32) NOT NULL, "
+    "purpose VARCHAR(16) NOT NULL, "
+    "expires_at BIGINT NOT NULL, "
+    "used_at BIGINT NOT NULL, "
+    "used_for VARCHAR(64) NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS challenge_enrollment ON challenge (enrollment)",
+    "CREATE INDEX IF NOT EXISTS challenge_expires ON challenge (expires_at)",
+
+    "CREATE TABLE IF NOT EXISTS certificate ("
+    "serial VARCHAR(64) NOT NULL PRIMARY KEY, "
+    "enrollment VARCHAR(32) NOT NULL, "
+    "purpose VARCHAR(16) NOT NULL, "
+    "request VARCHAR(64) NOT NULL UNIQUE, "
+    "fingerprint VARCHAR(64) NOT NULL UNIQUE, "
+    "der TEXT NOT NULL, "
+    "not_before BIGINT NOT NULL, "
+    "not_after BIGINT NOT NULL, "
+    "issued_at BIGINT NOT NULL, "
+    "revoked_at BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS certificate_enrollment ON certificate (enrollment)",
+
+    "CREATE TABLE IF NOT EXISTS mdm_schema (version BIGINT NOT NULL PRIMARY KEY)",
+    "INSERT INTO mdm_schema (version) VALUES (" APR_STRINGIFY(
+        MDM_STORE_SCHEMA_VERSION) ") "
+                                  "ON CONFLICT DO NOTHING",
+    NULL};
+
+/* An INSERT that meets its own key again is told by the number of rows: what an error is called
+ * differs between the databases. */
+static const char insert_enrollment[] =
+    "INSERT INTO enrollment (id, flow, state, user_name, udid, serial, product, os_version, "
+    "device_fingerprint, identity_fingerprint, created_at, updated_at, expires_at, site) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %s) ON CONFLICT DO NOTHING";
+static const char select_enrollment[] =
+    "SELECT id, flow, state, user_name, udid, serial, product, os_version, device_fingerprint, "
+    "identity_fingerprint, created_at, updated_at, expires_at, site FROM enrollment WHERE id = %s";
+static const char advance_enrollment[] =
+    "UPDATE enrollment SET state = %s, udid = %s, serial = %s, product = %s, os_version = %s, "
+    "device_fingerprint = %s, identity_fingerprint = %s, updated_at = %lld, expires_at = %lld "
+    "WHERE id = %s AND state = %s AND expires_at > %lld";
+static const char refuse_enrollment[] =
+    "UPDATE enrollment SET last_refusal = %s, refused_at = %lld WHERE id = %s";
+static const char sweep_enrollments[] =
+    "DELETE FROM enrollment WHERE state <> %s AND expires_at < %lld";
+
+static const char insert_challenge[] =
+    "INSERT INTO challenge (hash, enrollment, purpose, expires_at, used_at, used_for) "
+    "VALUES (%s, %s, %s, %lld, %lld, %s) ON CONFLICT DO NOTHING";
+static const char select_challenge[] =
+    "SELECT hash, enrollment, purpose, expires_at, used_at, used_for FROM challenge "
+    "WHERE hash = %s";
+static const char spend_challenge[] = "UPDATE challenge SET used_at = %lld, used_for = %s "
+                                      "WHERE hash = %s AND used_at = 0 AND expires_at > %lld";
+static const char delete_challenge[] = "DELETE FROM challenge WHERE hash = %s";
+static const char sweep_challenges[] = "DELETE FROM challenge WHERE expires_at < %lld";
+
+static const char insert_certificate[] =
+    "INSERT INTO certificate (serial, enrollment, purpose, request, fingerprint, der, not_before, "
+    "not_after, issued_at, revoked_at) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %lld) ON CONFLICT DO NOTHING";
+#define SELECT_CERTIFICATE                                                                         \
+    "SELECT serial, enrollment, purpose, request, fingerprint, der, not_before, not_after, "       \
+    "issued_at, revoked_at FROM certificate WHERE "
+static const char select_certificate_by_fingerprint[] = SELECT_CERTIFICATE "fingerprint = %s";
+static const char select_certificate_by_request[] = SELECT_CERTIFICATE "request = %s";
+
+#define ENROLLMENT_COLUMNS 14
+#define CHALLENGE_COLUMNS 6
+#define CERTIFICATE_COLUMNS 10
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static const char *decimal(apr_pool_t *p, apr_int64_t number)
+{
+    return apr_psprintf(p, "%" APR_INT64_T_FMT, number);
+}
+
+static int parse_decimal(const char *text, apr_int64_t *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = apr_strtoi64(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0';
+}
+
+static mdm_result_t unavailable(apr_pool_t *p, const char *what, const char *error)
+{
+    return mdm_result_make(p, MDM_MSG_STORE_UNAVAILABLE, "%s: %s", what, error);
+}
+
+static mdm_result_t bad_row(apr_pool_t *p, const char *table, const char *key, const char *wanted)
+{
+    return mdm_result_make(p, MDM_MSG_STORE_ROW,
+                           "the row \"%s\" of the table %s was not written "
+                           "by this module: wanted are %s",
+                           mdm_result_quote_text(p, key), table, wanted);
+}
+
+/* One statement that changes something. It is not repeated on a failure: it may have been executed
+ * before the connection broke. */
+static mdm_result_t change(void *context, apr_pool_t *p, const char *what, const char *sql,
+                           const char **args, int nargs, int *rows)
+{
+    const char *error = NULL;
+    mdm_dbd_handle_t *handle;
+    int rc;
+    mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
+
+    if (r.kind != MDM_OK)
+        return r;
+    rc = mdm_dbd_execute(handle, p, sql, nargs, args, rows, &error);
+    mdm_dbd_release(handle, rc != 0);
+    return rc == 0 ? mdm_result_ok() : unavailable(p, what, error);
+}
+
+/* The row that a key stands for. Reading is harmless, so a second connection is tried. */
+static mdm_result_t find(void *context, apr_pool_t *p, const char *what, const char *sql,
+                         const char *key, const char **values, int columns, int *found)
+{
+    for (int attempt = 0;; attempt++) {
+        const char *error = NULL;
+        mdm_dbd_handle_t *handle;
+        int rc;
+        mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
+
+        if (r.kind != MDM_OK)
+            return r;
+        rc = mdm_dbd_select_row(handle, p, sql, 1, &key, columns, values, found, &error);
+        mdm_dbd_release(handle, rc != 0);
+        if (rc == 0)
+            return mdm_result_ok();
+        if (attempt > 0)
+            return unavailable(p, what, error);
+    }
+}
+
+/* --- enrollment --- */
+
+static mdm_result_t enrollment_insert(void *context, apr_pool_t *p, const mdm_enrollment_t *row)
+{
+    const char *args[] = {row->id,
+                          row->flow,
+                          mdm_state_name(row->state),
+                          row->user,
+                          row->udid,
+                          row->serial,
+                          row->product,
+                          row->os_version,
+                          row->device_fingerprint,
+                          row->identity_fingerprint,
+                          decimal(p, row->created_at),
+                          decimal(p, row->updated_at),
+                          decimal(p, row->expires_at),
+                          row->site};
+    int rows = 0;
+    mdm_result_t r =
+        change(context, p, "storing an enrollment", insert_enrollment, args, COUNT(args), &rows);
+
+    if (r.kind == MDM_OK && rows != 1)
+        return mdm_result_make(p, MDM_MSG_STORE_ROW, "there is an enrollment %s already", row->id);
+    return r;
+}
+
+static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
+                                   mdm_enrollment_t **out)
+{
+    const char *values[ENROLLMENT_COLUMNS];
+    mdm_enrollment_t *row;
+    int found = 0;
+    mdm_result_t r = find(context, p, "reading an enrollment", select_enrollment, id, values,
+                          ENROLLMENT_COLUMNS, &found);
+
+    if (r.kind != MDM_OK)
+        return r;
+    if (!found) {
+        *out = NULL;
+        return r;
+    }
+    row = apr_pcalloc(p, sizeof(*row));
+    row->id = values[0];
+    row->flow = values[1];
+    row->user = values[3];
+    row->udid = values[4];
+    row->serial = values[5];
+    row->product = values[6];
+    row->os_version = values[7];
+    row->device_fingerprint = values[8];
+    row->identity_fingerprint = values[9];
+    row->site = values[13];
+    if (!mdm_state_parse(values[2], &row->state) || !parse_decimal(values[10], &row->created_at) ||
+        !parse_decimal(values[11], &row->updated_at) ||
+        !parse_decimal(values[12], &row->expires_at))
+        return bad_row(p, "enrollment", id, "a known state, and times in seconds");
+    *out = row;
+    return r;
+}
+
+static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
+                                       mdm_state_t from, apr_int64_t now, int *won)
+{
+    const char *args[] = {mdm_state_name(row->state),
+                          row->udid,
+                          row->serial,
+                          row->product,
+                          row->os_version,
+                          row->device_fingerprint,
+                          row->identity_fingerprint,
+                          decimal(p, row->updated_at),
+                          decimal(p, row->expires_at),
+                          row->id,
+                          mdm_state_name(from),
+                          decimal(p, now)};
+
+    return change(context, p, "moving an enrollment on", advance_enrollment, args, COUNT(args),
+                  won);
+}
+
+static mdm_result_t enrollment_note_refusal(void *context, apr_pool_t *p, const char *id,
+                                            const char *code, apr_int64_t now)
+{
+    const char *args[] = {code, decimal(p, now), id};
+    int rows;
+
+    return change(context, p, "noting a refusal", refuse_enrollment, args, COUNT(args), &rows);
+}
+
+/* --- challenge --- */
+
+static mdm_result_t challenge_insert(void *context, apr_pool_t *p, const mdm_challenge_t *row)
+{
+    const char *args[] = {row->hash,
+                          row->enrollment,
+                          mdm_purpose_name(row->purpose),
+                          decimal(p, row->expires_at),
+                          decimal(p, row->used_at),
+                          row->used_for};
+    int rows = 0;
+    mdm_result_t r =
+        change(context, p, "storing a challenge", insert_challenge, args, COUNT(args), &rows);
+
+    if (r.kind == MDM_OK && rows != 1)
+        return mdm_result_make(p, MDM_MSG_STORE_ROW, "there is a challenge %s already", row->hash);
+    return r;
+}
+
+static mdm_result_t challenge_get(void *context, apr_pool_t *p, const char *hash,
+                                  mdm_challenge_t **out)
+{
+    const char *values[CHALLENGE_COLUMNS];
+    mdm_challenge_t *row;
+    int found = 0;
+    mdm_result_t r = find(context, p, "reading a challenge", select_challenge, hash, values,
+                          CHALLENGE_COLUMNS, &found);
+
+    if (r.kind != MDM_OK)
+        return r;
+    if (!found) {
+        *out = NULL;
+        return r;
+    }
+    row = apr_pcalloc(p, sizeof(*row));
+    row->hash = values[0];
+    row->enrollment = values[1];
+    row->used_for = values[5];
+    if (!mdm_purpose_parse(values[2], &row->purpose) ||
+        !parse_decimal(values[3], &row->expires_at) || !parse_decimal(values[4], &row->used_at))
+        return bad_row(p, "challenge", hash, "a known purpose, and times in seconds");
+    *out = row;
+    return r;
+}
+
+static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *hash,
+                                    const char *used_for, apr_int64_t now, int *won)
+{
+    const char *args[] = {decimal(p, now), used_for, hash, decimal(p, now)};
+
+    return change(context, p, "spending a challenge", spend_challenge, args, COUNT(args), won);
+}
+
+static mdm_result_t challenge_delete(void *context, apr_pool_t *p, const char *hash)
+{
+    int rows;
+
+    return change(context, p, "deleting a challenge", delete_challenge, &hash, 1, &rows);
+}
+
+/* --- certificate --- */
+
+static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_certificate_t *row,
+                                       int *won)
+{
+    const char *args[] = {row->serial,
+                          row->enrollment,
+                          mdm_purpose_name(row->purpose),
+                          row->request,
+                          row->fingerprint,
+                          row->der,
+                          decimal(p, row->not_before),
+                          decimal(p, row->not_after),
+                          decimal(p, row->issued_at),
+                          decimal(p, row->revoked_at)};
+
+    return change(context, p, "storing a certificate", insert_certificate, args, COUNT(args), won);
+}
+
+static mdm_result_t certificate_get(void *context, apr_pool_t *p, const char *sql, const char *key,
+                                    mdm_certificate_t **out)
+{
+    const char *values[CERTIFICATE_COLUMNS];
+    mdm_certificate_t *row;
+    int found = 0;
+    mdm_result_t r =
+        find(context, p, "reading a certificate", sql, key, values, CERTIFICATE_COLUMNS, &found);
+
+    if (r.kind != MDM_OK)
+        return r;
+    if (!found) {
+        *out = NULL;
+        return r;
+    }
+    row = apr_pcalloc(p, sizeof(*row));
+    row->serial = values[0];
+    row->enrollment = values[1];
+    row->request = values[3];
+    row->fingerprint = values[4];
+    row->der = values[5];
+    if (!mdm_purpose_parse(values[2], &row->purpose) ||
+        !parse_decimal(values[6], &row->not_before) || !parse_decimal(values[7], &row->not_after) ||
+        !parse_decimal(values[8], &row->issued_at) || !parse_decimal(values[9], &row->revoked_at))
+        return bad_row(p, "certificate", row->serial, "a known purpose, and times in seconds");
+    *out = row;
+    return r;
+}
+
+static mdm_result_t certificate_by_fingerprint(void *context, apr_pool_t *p,
+                                               const char *fingerprint, mdm_certificate_t **row)
+{
+    return certificate_get(context, p, select_certificate_by_fingerprint, fingerprint, row);
+}
+
+static mdm_result_t certificate_by_request(void *context, apr_pool_t *p, const char *request,
+                                           mdm_certificate_t **row)
+{
+    return certificate_get(context, p, select_certificate_by_request, request, row);
+}
+
+/* --- all --- */
+
+/* Two statements, each useful without the other. */
+static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_before)
+{
+    const char *before = decimal(p, expired_before);
+    const char *args[] = {mdm_state_name(MDM_STATE_DELIVERED), before};
+    int rows;
+    mdm_result_t r = change(context, p, "sweeping challenges", sweep_challenges, &before, 1, &rows);
+
+    if (r.kind != MDM_OK)
+        return r;
+    return change(context, p, "sweeping enrollments", sweep_enrollments, args, COUNT(args), &rows);
+}
+
+const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
+{
+    mdm_store_t *store = apr_palloc(p, sizeof(*store));
+
+    *store = (mdm_store_t){
+        .context = pool,
+        .enrollment_insert = enrollment_insert,
+        .enrollment_get = enrollment_get,
+        .enrollment_advance = enrollment_advance,
+        .enrollment_note_refusal = enrollment_note_refusal,
+        .challenge_insert = challenge_insert,
+        .challenge_get = challenge_get,
+        .challenge_spend = challenge_spend,
+        .challenge_delete = challenge_delete,
+        .certificate_insert = certificate_insert,
+        .certificate_by_fingerprint = certificate_by_fingerprint,
+        .certificate_by_request = certificate_by_request,
+        .sweep = sweep,
+    };
+    return store;
+}
