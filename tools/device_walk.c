@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The walk of one device through an enrollment. Depends on everything else in tools.
+ */
+#include "device_walk.h"
+
+#include <apr_strings.h>
+#include <openssl/pem.h>
+#include <string.h>
+#include <strings.h>
+
+#include "device_identity.h"
+#include "device_profile.h"
+#include "scep_client.h"
+
+#define TYPE_PROFILE "application/x-apple-aspen-config"
+#define TYPE_SIGNATURE "application/pkcs7-signature"
+
+#define LANGUAGE "en-US"
+#define IMEI "490154203237518" /* the GSMA's own example */
+
+static device_result_t keep(const device_walk_t *walk, apr_pool_t *p, const char *name,
+                            const char *bytes, apr_size_t len)
+{
+    return device_file_keep(p, walk->save_dir, name, bytes, len);
+}
+
+/* Is this a profile, and would the device show it as verified? name is its phase. */
+static device_result_t take_profile(device_walk_t *walk, apr_pool_t *p, const char *name,
+                                    const device_reply_t *reply, mdm_plist_t **root)
+{
+    device_signed_t opened;
+
+    device_report_line(&walk->report, REPORT_RECEIVED, "%ld, %s, %" APR_SIZE_T_FMT " bytes",
+                       reply->status, reply->content_type, reply->len);
+    if (reply->redirects > 0)
+        device_report_line(&walk->report, REPORT_WARNING, "redirected to %s", reply->url);
+    device_result_t r =
+        keep(walk, p, apr_pstrcat(p, name, ".mobileconfig", NULL), reply->body, reply->len);
+    if (r.exit == DEVICE_OK) {
+        r = strcmp(name, "phase1") == 0 ? device_http_expect_page(p, reply)
+                                        : device_http_expect_ok(p, reply);
+    }
+    if (r.exit == DEVICE_OK && strncasecmp(reply->url, "https://", 8) != 0)
+        r = device_fail(p, DEVICE_UNACCEPTABLE, "redirected away from https, to %s", reply->url);
+    if (r.exit == DEVICE_OK)
+        r = device_http_expect_type(p, reply, TYPE_PROFILE);
+    if (r.exit == DEVICE_OK)
+        r = device_cms_open(p, walk->anchors, reply->body, reply->len, &opened);
+    if (r.exit == DEVICE_OK)
+        r = keep(walk, p, apr_pstrcat(p, name, ".plist", NULL), opened.content, opened.len);
+    if (r.exit != DEVICE_OK)
+        return r;
+    const char *signer = opened.signer != NULL ? mdm_x509_subject(p, opened.signer) : "nobody";
+    if (opened.doubt != NULL && !walk->allow_unverified) {
+        return device_fail(p, DEVICE_UNACCEPTABLE,
+                           "the device would show \"Not Verified\": %s (signed by %s); "
+                           "--allow-unverified goes on",
+                           opened.doubt, signer);
+    }
+    device_report_line(&walk->report, opened.doubt != NULL ? REPORT_WARNING : REPORT_CHECKED,
+                       "signature holds; %s%s: signed by %s",
+                       opened.doubt != NULL ? "Not Verified, " : "Verified",
+                       opened.doubt != NULL ? opened.doubt : "", signer);
+    mdm_result_t parsed = mdm_plist_parse(p, opened.content, opened.len, root);
+    if (parsed.kind != MDM_OK)
+        return device_fail_core(p, DEVICE_UNACCEPTABLE, "the profile", parsed);
+    return device_ok();
+}
+
+static device_result_t phase1(device_walk_t *walk, apr_pool_t *p, device_service_t *service)
+{
+    device_reply_t reply;
+    mdm_plist_t *root = NULL;
+
+    device_report_step(&walk->report, "Phase 1: %s signs in and gets the Profile Service profile",
+                       walk->user);
+    device_report_line(&walk->report, REPORT_SENT, "%s %s with %s", walk->form ? "POST" : "GET",
+                       walk->url, walk->form ? "httpd_username and httpd_password" : "HTTP Basic");
+    device_result_t r =
+        device_http_login(walk->http, p, walk->url, walk->user, walk->password, walk->form, &reply);
+    if (r.exit == DEVICE_OK)
+        r = take_profile(walk, p, "phase1", &reply, &root);
+    if (r.exit == DEVICE_OK)
+        r = device_profile_service(p, root, service);
+    if (r.exit != DEVICE_OK)
+        return r;
+    const char *challenge = mdm_plist_text(p, service->challenge);
+    device_report_line(
+        &walk->report, REPORT_CHECKED,
+        "PayloadType \"Profile Service\"; %" APR_SIZE_T_FMT " attributes wanted; %s; URL %s",
+        mdm_plist_size(service->attributes),
+        challenge != NULL
+            ? apr_psprintf(p, "challenge of %" APR_SIZE_T_FMT " bytes", strlen(challenge))
+            : "no challenge",
+        service->url);
+    return r;
+}
+
+/* The value that this device has for an attribute, or NULL. */
+static const char *attribute_value(const device_walk_t *walk, const device_facts_t *facts,
+                                   const char *name)
+{
+    const struct {
+        const char *name;
+        const char *value;
+    } values[] = {
+        {"UDID", facts->udid},
+        {"SERIAL", facts->serial},
+        {"PRODUCT", facts->product},
+        {"VERSION", facts->version},
+        {"OS_VERSION", facts->os_version},
+        {"IMEI", walk->shape == DEVICE_SHAPE_IPHONE ? IMEI : NULL},
+        {"LANGUAGE", walk->shape == DEVICE_SHAPE_IPHONE ? LANGUAGE : NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        if (strcmp(values[i].name, name) == 0)
+            return values[i].value;
+    return NULL;
+}
+
+/* What was asked for and is there; an attribute that the device does not have is silently left out.
+ * A Mac adds some that nobody asked for, two of them empty. */
+static const char *device_message(const device_walk_t *walk, apr_pool_t *p,
+                                  const device_facts_t *facts, const device_service_t *service,
+                                  int with_challenge, apr_size_t *len)
+{
+    mdm_plist_t *dict = mdm_plist_dict(p);
+    apr_size_t challenge_len = 0;
+
+    for (apr_size_t i = 0; i < mdm_plist_size(service->attributes); i++) {
+        const char *name = mdm_plist_string(mdm_plist_item(service->attributes, i));
+        const char *value = attribute_value(walk, facts, name);
+        if (value != NULL)
+            mdm_plist_set_string(dict, name, value);
+    }
+    if (walk->shape == DEVICE_SHAPE_MAC) {
+        mdm_plist_set_string(dict, "IMEI", "");
+        mdm_plist_set_string(dict, "MEID", "");
+        mdm_plist_set_boolean(dict, "NotOnConsole", 0);
+        mdm_plist_set_string(dict, "UserID", "7F0E8B52-4B7D-4D3C-9C55-0A1D2B3C4D5E");
+        mdm_plist_set_string(dict, "UserLongName", walk->user);
+        mdm_plist_set_string(dict, "UserShortName", walk->user);
+    }
+    if (with_challenge && service->challenge != NULL) {
+        const char *data = mdm_plist_data(service->challenge, &challenge_len);
+        if (data != NULL)
+            mdm_plist_set_data(dict, "CHALLENGE", data, challenge_len);
+        else
+            mdm_plist_set_string(dict, "CHALLENGE", mdm_plist_string(service->challenge));
+    }
+    return mdm_plist_to_xml(p, dict, len);
+}
+
+/* Phases 2 and 3 differ in who signs, with what, and in the challenge. name is "phase2" or
+ * "phase3".
+ */
+static device_result_t post_attributes(device_walk_t *walk, apr_pool_t *p,
+                                       const device_facts_t *facts, const device_service_t *service,
+                                       const char *name, const mdm_signer_t *signer,
+                                       const EVP_MD *digest, mdm_plist_t **root)
+{
+    int second = signer == walk->builtin;
+    device_reply_t reply;
+    const char *message;
+    apr_size_t xml_len = 0, len;
+    const char *xml = device_message(walk, p, facts, service, second, &xml_len);
+
+    if (xml == NULL)
+        return device_fail(p, DEVICE_LOCAL, "out of memory");
+    device_result_t r =
+        device_cms_sign(p, signer, walk->shape, digest, xml, xml_len, &message, &len);
+    if (r.exit == DEVICE_OK)
+        r = keep(walk, p, apr_pstrcat(p, name, ".request.plist", NULL), xml, xml_len);
+    if (r.exit == DEVICE_OK)
+        r = keep(walk, p, apr_pstrcat(p, name, ".request.der", NULL), message, len);
+    if (r.exit == DEVICE_OK) {
+        device_report_line(
+            &walk->report, REPORT_SENT,
+            "POST %s: UDID %s, SERIAL %s%s, %s by %s, %" APR_SIZE_T_FMT " bytes", service->url,
+            facts->udid, facts->serial, second && service->challenge != NULL ? ", CHALLENGE" : "",
+            OBJ_nid2sn(EVP_MD_get_type(digest)), mdm_x509_subject(p, signer->cert), len);
+        r = device_http_post(walk->http, p, service->url, TYPE_SIGNATURE, message, len, &reply);
+    }
+    return r.exit == DEVICE_OK ? take_profile(walk, p, name, &reply, root) : r;
+}
+
+static device_result_t phase2(device_walk_t *walk, apr_pool_t *p, const device_facts_t *facts,
+                              const device_service_t *service, device_scep_payload_t *scep)
+{
+    mdm_plist_t *root = NULL;
+
+    device_report_step(&walk->report,
+                       "Phase 2: the device proves itself with its built-in identity");
+    device_result_t r =
+        post_attributes(walk, p, facts, service, "phase2", walk->builtin,
+                        walk->shape == DEVICE_SHAPE_MAC ? EVP_sha256() : EVP_sha1(), &root);
+    if (r.exit == DEVICE_OK)
+        r = device_profile_identity(p, root, scep);
+    if (r.exit == DEVICE_OK) {
+        device_report_line(
+            &walk->report, REPORT_CHECKED,
+            "exactly one payload, com.apple.security.scep: RSA-%d, %s; URL %s", scep->key_size,
+            scep->challenge != NULL ? "with a challenge" : "no challenge", scep->url);
+    }
+    return r;
+}
+
+/* Which of the two certificates a SCEP round is for. */
+typedef struct round_t {
+    const char *title;
+    const char *label;
+    size_t key;
+} round_t;
+
+static device_result_t make_key(device_walk_t *walk, apr_pool_t *p, const round_t *round, int bits,
+                                EVP_PKEY **key)
+{
+    EVP_PKEY **kept = &walk->keys[round->key];
+
+    if (!walk->keep_keys)
+        return device_identity_make_key(p, bits, key);
+    device_result_t r = device_ok();
+    if (*kept == NULL || EVP_PKEY_get_bits(*kept) != bits)
+        r = device_identity_make_key(walk->pool, bits, kept);
+    *key = *kept;
+    return r;
+}
+
+static device_result_t scep(device_walk_t *walk, apr_pool_t *p, const round_t *round,
+                            const device_scep_payload_t *payload, mdm_signer_t *identity)
+{
+    const scep_client_t client = {walk->http, &walk->report, walk->save_dir, round->label};
+    EVP_PKEY *key = NULL;
+
+    device_report_step(&walk->report, "%s", round->title);
+    device_result_t r = make_key(walk, p, round, payload->key_size, &key);
+    if (r.exit == DEVICE_OK)
+        r = scep_client_enroll(&client, p, payload, key, identity);
+    if (r.exit == DEVICE_OK && walk->save_dir != NULL) {
+        r = device_identity_save(p, walk->save_dir, apr_pstrcat(p, round->label, ".identity", NULL),
+                                 identity);
+    }
+    return r;
+}
+
+/* The payloads out of the enrollment profile, decrypted if need be. */
+static device_result_t open_payloads(device_walk_t *walk, apr_pool_t *p, const mdm_plist_t *root,
+                                     const mdm_signer_t *identity, mdm_plist_t **payloads)
+{
+    const char *encrypted = NULL, *xml, *cipher;
+    apr_size_t encrypted_len = 0, len;
+    device_result_t r = device_profile_enrollment(p, root, &encrypted, &encrypted_len, payloads);
+
+    if (r.exit != DEVICE_OK)
+        return r;
+    device_report_line(&walk->report, REPORT_CHECKED,
+                       "PayloadType \"Configuration\", PayloadIdentifier %s",
+                       mdm_plist_string(mdm_plist_get(root, "PayloadIdentifier")));
+    if (encrypted == NULL) {
+        device_report_line(&walk->report, REPORT_WARNING,
+                           "the payloads are not encrypted to this device");
+        return r;
+    }
+    r = device_cms_decrypt(p, identity->cert, identity->key, encrypted, encrypted_len, &xml, &len,
+                           &cipher);
+    if (r.exit == DEVICE_OK)
+        r = keep(walk, p, "phase3.payloads.plist", xml, len);
+    if (r.exit != DEVICE_OK)
+        return r;
+    device_report_line(&walk->report, REPORT_CHECKED, "encrypted to this device's identity, %s",
+                       cipher);
+    mdm_result_t parsed = mdm_plist_parse(p, xml, len, payloads);
+    if (parsed.kind != MDM_OK)
+        return device_fail_core(p, DEVICE_UNACCEPTABLE, "the decrypted payloads", parsed);
+    return r;
+}
+
+static device_result_t phase3(device_walk_t *walk, apr_pool_t *p, const device_facts_t *facts,
+                              const device_service_t *service, const mdm_signer_t *identity,
+                              mdm_plist_t **payloads, device_mdm_t *mdm)
+{
+    mdm_plist_t *root = NULL;
+
+    device_report_step(&walk->report, "Phase 3: the device comes back with its new identity");
+    device_result_t r =
+        post_attributes(walk, p, facts, service, "phase3", identity, EVP_sha256(), &root);
+    if (r.exit == DEVICE_OK)
+        r = open_payloads(walk, p, root, identity, payloads);
+    if (r.exit == DEVICE_OK)
+        r = device_profile_payloads(p, *payloads, mdm);
+    if (r.exit == DEVICE_OK) {
+        device_report_line(&walk->report, REPORT_CHECKED,
+                           "%" APR_SIZE_T_FMT " payloads: %" APR_SIZE_T_FMT
+                           " with certificates, one com.apple.mdm, its identity by SCEP (RSA-%d)",
+                           mdm_plist_size(*payloads), mdm->certificates, mdm->identity.key_size);
+        device_report_line(&walk->report, REPORT_CHECKED,
+                           "ServerURL %s, CheckInURL %s, Topic %s, AccessRights %" APR_UINT64_T_FMT,
+                           mdm->server_url, mdm->checkin_url, mdm->topic, mdm->access_rights);
+    }
+    return r;
+}
+
+static void show(device_walk_t *walk, apr_pool_t *p, mdm_plist_t *payloads)
+{
+    apr_size_t len;
+    const char *xml;
+
+    if (walk->report.out == NULL)
+        return;
+    device_profile_hide_secrets(payloads);
+    xml = mdm_plist_to_xml(p, payloads, &len);
+    device_report_step(&walk->report, "The payloads of the enrollment profile");
+    device_report_text(&walk->report, xml != NULL ? xml : "(out of memory)\n");
+}
+
+static device_result_t store(device_walk_t *walk, apr_pool_t *p, const mdm_signer_t *identity)
+{
+    if (walk->keep_keys)
+        return device_ok();
+    device_result_t r = device_identity_save(p, walk->identity_dir, "mdm-identity", identity);
+    if (r.exit == DEVICE_OK) {
+        device_report_line(&walk->report, REPORT_STORED, "%s/mdm-identity.pem and .key",
+                           walk->identity_dir);
+    }
+    return r;
+}
+
+/* The reason with the step in which it came about: all that is printed with --quiet. */
+static device_result_t in_step(apr_pool_t *p, const char *step, device_result_t r)
+{
+    return r.exit == DEVICE_OK ? r : device_fail(p, r.exit, "%s: %s", step, r.reason);
+}
+
+device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_facts_t *facts)
+{
+    static const round_t first = {"SCEP: the device gets an identity to come back with", "scep1",
+                                  0};
+    static const round_t second = {"SCEP: the device gets the identity that the MDM server sees",
+                                   "scep2", 1};
+    device_service_t service;
+    device_scep_payload_t payload;
+    device_mdm_t mdm;
+    mdm_signer_t identity, mdm_identity;
+    mdm_plist_t *payloads = NULL;
+
+    walk->report.step = 0;
+    device_result_t r = in_step(p, "phase 1", phase1(walk, p, &service));
+    if (r.exit != DEVICE_OK || walk->stop == DEVICE_STOP_PHASE1)
+        return r;
+    r = in_step(p, "phase 2", phase2(walk, p, facts, &service, &payload));
+    if (r.exit != DEVICE_OK || walk->stop == DEVICE_STOP_PHASE2)
+        return r;
+    r = in_step(p, "SCEP after phase 2", scep(walk, p, &first, &payload, &identity));
+    if (r.exit != DEVICE_OK || walk->stop == DEVICE_STOP_SCEP)
+        return r;
+    r = in_step(p, "phase 3", phase3(walk, p, facts, &service, &identity, &payloads, &mdm));
+    if (r.exit == DEVICE_OK && walk->stop != DEVICE_STOP_PHASE3) {
+        r = in_step(p, "SCEP after phase 3", scep(walk, p, &second, &mdm.identity, &mdm_identity));
+        if (r.exit == DEVICE_OK)
+            r = store(walk, p, &mdm_identity);
+    }
+    if (r.exit == DEVICE_OK)
+        show(walk, p, payloads);
+    return r;
+}
