@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * For unit tests: the store in memory and the world around core. Depends on core's mdm_enrollment.
+ */
+#include <string.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <apr_time.h>
+#include <openssl/rand.h>
+
+#include "fake_store.h"
+
+#define ROW(array, i, type) APR_ARRAY_IDX(array, i, type *)
+
+/* Counts a call. True when it has to fail on this side of its effect. */
+static int fails_before(fake_store_t *fake)
+{
+    fake->calls++;
+    return fake->fail_at != 0 && !fake->fail_after && fake->calls == fake->fail_at;
+}
+
+static mdm_result_t unavailable(apr_pool_t *p)
+{
+    return mdm_result_make(p, MDM_MSG_STORE_UNAVAILABLE, "the fake store was told to fail");
+}
+
+static mdm_result_t done(fake_store_t *fake, apr_pool_t *p)
+{
+    if (fake->fail_at != 0 && fake->fail_after && fake->calls == fake->fail_at)
+        return unavailable(p);
+    return mdm_result_ok();
+}
+
+static mdm_enrollment_t *copy_enrollment(apr_pool_t *p, const mdm_enrollment_t *row)
+{
+    mdm_enrollment_t *copy = apr_pmemdup(p, row, sizeof(*row));
+
+    copy->id = apr_pstrdup(p, row->id);
+    copy->flow = apr_pstrdup(p, row->flow);
+    copy->site = apr_pstrdup(p, row->site);
+    copy->user = apr_pstrdup(p, row->user);
+    copy->udid = apr_pstrdup(p, row->udid);
+    copy->serial = apr_pstrdup(p, row->serial);
+    copy->product = apr_pstrdup(p, row->product);
+    copy->os_version = apr_pstrdup(p, row->os_version);
+    copy->device_fingerprint = apr_pstrdup(p, row->device_fingerprint);
+    copy->identity_fingerprint = apr_pstrdup(p, row->identity_fingerprint);
+    return copy;
+}
+
+static mdm_challenge_t *copy_challenge(apr_pool_t *p, const mdm_challenge_t *row)
+{
+    mdm_challenge_t *copy = apr_pmemdup(p, row, sizeof(*row));
+
+    copy->hash = apr_pstrdup(p, row->hash);
+    copy->enrollment = apr_pstrdup(p, row->enrollment);
+    copy->used_for = apr_pstrdup(p, row->used_for);
+    return copy;
+}
+
+static mdm_certificate_t *copy_certificate(apr_pool_t *p, const mdm_certificate_t *row)
+{
+    mdm_certificate_t *copy = apr_pmemdup(p, row, sizeof(*row));
+
+    copy->serial = apr_pstrdup(p, row->serial);
+    copy->enrollment = apr_pstrdup(p, row->enrollment);
+    copy->request = apr_pstrdup(p, row->request);
+    copy->fingerprint = apr_pstrdup(p, row->fingerprint);
+    copy->der = apr_pstrdup(p, row->der);
+    return copy;
+}
+
+mdm_enrollment_t *fake_store_enrollment(fake_store_t *fake, const char *id)
+{
+    for (int i = 0; i < fake->enrollments->nelts; i++)
+        if (strcmp(ROW(fake->enrollments, i, mdm_enrollment_t)->id, id) == 0)
+            return ROW(fake->enrollments, i, mdm_enrollment_t);
+    return NULL;
+}
+
+mdm_challenge_t *fake_store_challenge(fake_store_t *fake, const char *hash)
+{
+    for (int i = 0; i < fake->challenges->nelts; i++)
+        if (strcmp(ROW(fake->challenges, i, mdm_challenge_t)->hash, hash) == 0)
+            return ROW(fake->challenges, i, mdm_challenge_t);
+    return NULL;
+}
+
+mdm_certificate_t *fake_store_certificate(fake_store_t *fake, const char *fingerprint)
+{
+    for (int i = 0; i < fake->certificates->nelts; i++)
+        if (strcmp(ROW(fake->certificates, i, mdm_certificate_t)->fingerprint, fingerprint) == 0)
+            return ROW(fake->certificates, i, mdm_certificate_t);
+    return NULL;
+}
+
+const char *fake_store_refusal(fake_store_t *fake, const char *id)
+{
+    return apr_hash_get(fake->refusals, id, APR_HASH_KEY_STRING);
+}
+
+void fake_store_put_enrollment(fake_store_t *fake, const mdm_enrollment_t *row)
+{
+    APR_ARRAY_PUSH(fake->enrollments, mdm_enrollment_t *) = copy_enrollment(fake->pool, row);
+}
+
+void fake_store_put_certificate(fake_store_t *fake, const mdm_certificate_t *row)
+{
+    APR_ARRAY_PUSH(fake->certificates, mdm_certificate_t *) = copy_certificate(fake->pool, row);
+}
+
+static mdm_result_t enrollment_insert(void *context, apr_pool_t *p, const mdm_enrollment_t *row)
+{
+    fake_store_t *fake = context;
+
+    if (fails_before(fake) || fake_store_enrollment(fake, row->id) != NULL)
+        return unavailable(p);
+    fake_store_put_enrollment(fake, row);
+    fake->writes++;
+    return done(fake, p);
+}
+
+static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
+                                   mdm_enrollment_t **row)
+{
+    fake_store_t *fake = context;
+    const mdm_enrollment_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    found = fake_store_enrollment(fake, id);
+    *row = found != NULL ? copy_enrollment(p, found) : NULL;
+    return done(fake, p);
+}
+
+static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
+                                       mdm_state_t from, apr_int64_t now, int *won)
+{
+    fake_store_t *fake = context;
+    mdm_enrollment_t *found;
+
+    if (fake->rival != NULL) {
+        void (*rival)(fake_store_t *, void *) = fake->rival;
+        fake->rival = NULL;
+        rival(fake, fake->rival_context);
+    }
+    if (fails_before(fake))
+        return unavailable(p);
+    *won = 0;
+    found = fake_store_enrollment(fake, row->id);
+    if (found != NULL && found->state == from && found->expires_at > now) {
+        mdm_enrollment_t *next = copy_enrollment(fake->pool, row);
+        next->flow = found->flow;
+        next->site = found->site;
+        next->user = found->user;
+        next->created_at = found->created_at;
+        *found = *next;
+        fake->writes++;
+        *won = 1;
+    }
+    return done(fake, p);
+}
+
+static mdm_result_t enrollment_note_refusal(void *context, apr_pool_t *p, const char *id,
+                                            const char *code, apr_int64_t now)
+{
+    fake_store_t *fake = context;
+
+    (void)now;
+    if (fails_before(fake))
+        return unavailable(p);
+    if (fake_store_enrollment(fake, id) != NULL) {
+        apr_hash_set(fake->refusals, apr_pstrdup(fake->pool, id), APR_HASH_KEY_STRING,
+                     apr_pstrdup(fake->pool, code));
+        fake->writes++;
+    }
+    return done(fake, p);
+}
+
+static mdm_result_t challenge_insert(void *context, apr_pool_t *p, const mdm_challenge_t *row)
+{
+    fake_store_t *fake = context;
+
+    if (fails_before(fake) || fake_store_challenge(fake, row->hash) != NULL)
+        return unavailable(p);
+    APR_ARRAY_PUSH(fake->challenges, mdm_challenge_t *) = copy_challenge(fake->pool, row);
+    fake->writes++;
+    return done(fake, p);
+}
+
+static mdm_result_t challenge_get(void *context, apr_pool_t *p, const char *hash,
+                                  mdm_challenge_t **row)
+{
+    fake_store_t *fake = context;
+    const mdm_challenge_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    found = fake_store_challenge(fake, hash);
+    *row = found != NULL ? copy_challenge(p, found) : NULL;
+    return done(fake, p);
+}
+
+static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *hash,
+                                    const char *used_for, apr_int64_t now, int *won)
+{
+    fake_store_t *fake = context;
+    mdm_challenge_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    *won = 0;
+    found = fake_store_challenge(fake, hash);
+    if (found != NULL && found->used_at == 0 && found->expires_at > now) {
+        found->used_at = now;
+        found->used_for = apr_pstrdup(fake->pool, used_for);
+        fake->writes++;
+        *won = 1;
+    }
+    return done(fake, p);
+}
+
+/* Keeps the rows that keep(row) holds for. True if one went. */
+static int filter(apr_array_header_t *rows, int (*keep)(const void *row, const void *context),
+                  const void *context)
+{
+    int kept = 0, before = rows->nelts;
+
+    for (int i = 0; i < before; i++)
+        if (keep(ROW(rows, i, void), context))
+            ROW(rows, kept++, void) = ROW(rows, i, void);
+    rows->nelts = kept;
+    return kept < before;
+}
+
+static int another_hash(const void *row, const void *context)
+{
+    return strcmp(((const mdm_challenge_t *)row)->hash, context) != 0;
+}
+
+static mdm_result_t challenge_delete(void *context, apr_pool_t *p, const char *hash)
+{
+    fake_store_t *fake = context;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    fake->writes += filter(fake->challenges, another_hash, hash);
+    return done(fake, p);
+}
+
+static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_certificate_t *row,
+                                       int *won)
+{
+    fake_store_t *fake = context;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    *won = 1;
+    for (int i = 0; i < fake->certificates->nelts; i++) {
+        const mdm_certificate_t *other = ROW(fake->certificates, i, mdm_certificate_t);
+        if (strcmp(other->serial, row->serial) == 0 || strcmp(other->request, row->request) == 0 ||
+            strcmp(other->fingerprint, row->fingerprint) == 0)
+            *won = 0;
+    }
+    if (*won) {
+        fake_store_put_certificate(fake, row);
+        fake->writes++;
+    }
+    return done(fake, p);
+}
+
+static mdm_result_t certificate_by_fingerprint(void *context, apr_pool_t *p,
+                                               const char *fingerprint, mdm_certificate_t **row)
+{
+    fake_store_t *fake = context;
+    const mdm_certificate_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    found = fake_store_certificate(fake, fingerprint);
+    *row = found != NULL ? copy_certificate(p, found) : NULL;
+    return done(fake, p);
+}
+
+static mdm_result_t certificate_by_request(void *context, apr_pool_t *p, const char *request,
+                                           mdm_certificate_t **row)
+{
+    fake_store_t *fake = context;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    *row = NULL;
+    for (int i = 0; i < fake->certificates->nelts; i++)
+        if (strcmp(ROW(fake->certificates, i, mdm_certificate_t)->request, request) == 0)
+            *row = copy_certificate(p, ROW(fake->certificates, i, mdm_certificate_t));
+    return done(fake, p);
+}
+
+static int enrollment_lives(const void *row, const void *context)
+{
+    const mdm_enrollment_t *enrollment = row;
+
+    return enrollment->state == MDM_STATE_DELIVERED ||
+           enrollment->expires_at >= *(const apr_int64_t *)context;
+}
+
+static int challenge_lives(const void *row, const void *context)
+{
+    return ((const mdm_challenge_t *)row)->expires_at >= *(const apr_int64_t *)context;
+}
+
+static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_before)
+{
+    fake_store_t *fake = context;
+    int changed;
+
+    fake->sweeps++;
+    if (fails_before(fake))
+        return unavailable(p);
+    changed = filter(fake->enrollments, enrollment_lives, &expired_before);
+    changed |= filter(fake->challenges, challenge_lives, &expired_before);
+    fake->writes += changed;
+    return done(fake, p);
+}
+
+void fake_store_fail(fake_store_t *fake, int nth, int after_effect)
+{
+    fake->fail_at = nth > 0 ? fake->calls + nth : 0;
+    fake->fail_after = after_effect;
+}
+
+void fake_store_reset(fake_store_t *fake)
+{
+    apr_pool_clear(fake->pool);
+    fake->enrollments = apr_array_make(fake->pool, 8, sizeof(mdm_enrollment_t *));
+    fake->challenges = apr_array_make(fake->pool, 8, sizeof(mdm_challenge_t *));
+    fake->certificates = apr_array_make(fake->pool, 8, sizeof(mdm_certificate_t *));
+    fake->refusals = apr_hash_make(fake->pool);
+    fake->calls = fake->writes = fake->sweeps = 0;
+    fake->rival = NULL;
+    fake_store_fail(fake, 0, 0);
+}
+
+fake_store_t *fake_store_create(apr_pool_t *p)
+{
+    fake_store_t *fake = apr_pcalloc(p, sizeof(*fake));
+
+    fake->store = (mdm_store_t){
+        .context = fake,
+        .enrollment_insert = enrollment_insert,
+        .enrollment_get = enrollment_get,
+        .enrollment_advance = enrollment_advance,
+        .enrollment_note_refusal = enrollment_note_refusal,
+        .challenge_insert = challenge_insert,
+        .challenge_get = challenge_get,
+        .challenge_spend = challenge_spend,
+        .challenge_delete = challenge_delete,
+        .certificate_insert = certificate_insert,
+        .certificate_by_fingerprint = certificate_by_fingerprint,
+        .certificate_by_request = certificate_by_request,
+        .sweep = sweep,
+    };
+    apr_pool_create(&fake->pool, p);
+    fake_store_reset(fake);
+    return fake;
+}
+
+static apr_int64_t now(void *context)
+{
+    return ((fake_world_t *)context)->clock;
+}
+
+static int draw(void *context, unsigned char *bytes, apr_size_t len)
+{
+    fake_world_t *fake = context;
+
+    if (++fake->random_calls == fake->random_fail_at)
+        return 0;
+    if (fake->real_random)
+        return RAND_bytes(bytes, (int)len) == 1;
+    /* splitmix64, one step a byte: well spread and never the same twice in a test */
+    for (apr_size_t i = 0; i < len; i++) {
+        apr_uint64_t z = (fake->seed += APR_UINT64_C(0x9e3779b97f4a7c15));
+        z = (z ^ (z >> 30)) * APR_UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ (z >> 27)) * APR_UINT64_C(0x94d049bb133111eb);
+        bytes[i] = (unsigned char)(z >> 56);
+    }
+    return 1;
+}
+
+static mdm_result_t ask_directory(void *context, apr_pool_t *p, const char *user)
+{
+    fake_world_t *fake = context;
+
+    fake->directory_calls++;
+    fake->asked_user = user;
+    if (fake->directory_answer == MDM_MSG_NONE)
+        return mdm_result_ok();
+    return mdm_result_make(p, fake->directory_answer, "the fake directory was told to refuse");
+}
+
+static mdm_result_t ask_policy(void *context, apr_pool_t *p, const char *user,
+                               const mdm_device_t *device)
+{
+    fake_world_t *fake = context;
+
+    fake->policy_calls++;
+    fake->asked_user = user;
+    fake->asked_device = device;
+    if (fake->policy_answer == MDM_MSG_NONE)
+        return mdm_result_ok();
+    return mdm_result_make(p, fake->policy_answer, "the fake policy was told to refuse");
+}
+
+fake_world_t *fake_world_create(apr_pool_t *p)
+{
+    fake_world_t *fake = apr_pcalloc(p, sizeof(*fake));
+
+    fake->store = fake_store_create(p);
+    fake->clock = apr_time_sec(apr_time_now());
+    fake->directory = (mdm_directory_t){.context = fake, .check = ask_directory};
+    fake->policy = (mdm_policy_t){.context = fake, .check = ask_policy};
+    fake->world = (mdm_world_t){
+        .store = &fake->store->store,
+        .directory = &fake->directory,
+        .policy = &fake->policy,
+        .site = FAKE_SITE,
+        .context = fake,
+        .now = now,
+        .random = draw,
+    };
+    return fake;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store_dbd on real databases: rows, and many threads and processes at once. Depends on db_fixture.
+ */
+#include "db_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <apr_strings.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static mdm_challenge_t challenge(const char *hash)
+{
+    return (mdm_challenge_t){.hash = hash,
+                             .enrollment = "e1",
+                             .purpose = MDM_PURPOSE_IDENTITY,
+                             .expires_at = NOW + 900,
+                             .used_at = 0,
+                             .used_for = ""};
+}
+
+static mdm_certificate_t certificate(const char *serial, const char *request,
+                                     const char *fingerprint)
+{
+    return (mdm_certificate_t){.serial = serial,
+                               .enrollment = "e1",
+                               .purpose = MDM_PURPOSE_MDM,
+                               .request = request,
+                               .fingerprint = fingerprint,
+                               .der = "MIIB+/==",
+                               .not_before = NOW - 60,
+                               .not_after = NOW + 86400LL * 365 * 100,
+                               .issued_at = NOW,
+                               .revoked_at = 0};
+}
+
+/* --- rows --- */
+
+static void enrollment_is_read_as_written(void **state)
+{
+    static const char odd[] = "a'b\"c\\d%s%lld$1?;--\n\xe2\x82\xac";
+    mdm_enrollment_t row = db_enrollment(&DIGEST[32]), *seen;
+
+    (void)state;
+    row.user = row.udid = row.serial = row.product = row.os_version = odd;
+    row.device_fingerprint = row.identity_fingerprint = row.site = DIGEST;
+    row.state = MDM_STATE_IDENTIFIED;
+    row.expires_at = 253402300799;
+    db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &row));
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, row.id, &seen));
+    assert_non_null(seen);
+    assert_string_equal(seen->id, row.id);
+    assert_string_equal(seen->flow, "ota");
+    assert_string_equal(seen->site, DIGEST);
+    assert_int_equal(seen->state, MDM_STATE_IDENTIFIED);
+    assert_string_equal(seen->user, odd);
+    assert_string_equal(seen->udid, odd);
+    assert_string_equal(seen->serial, odd);
+    assert_string_equal(seen->product, odd);
+    assert_string_equal(seen->os_version, odd);
+    assert_string_equal(seen->device_fingerprint, DIGEST);
+    assert_string_equal(seen->identity_fingerprint, DIGEST);
+    assert_int_equal(seen->created_at, NOW);
+    assert_int_equal(seen->updated_at, NOW);
+    assert_int_equal(seen->expires_at, 253402300799);
+    assert_int_equal(db_store->enrollment_insert(db_store->context, db_p, &row).message,
+                     MDM_MSG_STORE_ROW);
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "x' OR '1'='1", &seen));
+    assert_null(seen);
+}
+
+static void enrollment_advances_from_its_state_and_in_time(void **state)
+{
+    mdm_enrollment_t next = db_enrollment("e1"), *seen;
+    int won = 7;
+
+    (void)state;
+    db_insert_enrollment("e1");
+    db_insert_enrollment("e2");
+    next.state = MDM_STATE_IDENTIFYING;
+    next.user = "mallory"; /* not a column that moves */
+    next.udid = "UDID";
+    next.serial = "SERIAL";
+    next.product = "iPhone1,1";
+    next.os_version = "17.0";
+    next.device_fingerprint = DIGEST;
+    next.created_at = 1;
+    next.updated_at = NOW + 5;
+    next.expires_at = NOW + 1000;
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_IDENTIFIED,
+                                              NOW, &won));
+    assert_int_equal(won, 0);
+    won = 7;
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED,
+                                              NOW + 900, &won));
+    assert_int_equal(won, 0);
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED,
+                                              NOW + 899, &won));
+    assert_int_equal(won, 1);
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED,
+                                              NOW + 899, &won));
+    assert_int_equal(won, 0);
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "e1", &seen));
+    assert_int_equal(seen->state, MDM_STATE_IDENTIFYING);
+    assert_string_equal(seen->user, "j\xc3\xbcrgen");
+    assert_string_equal(seen->udid, "UDID");
+    assert_string_equal(seen->serial, "SERIAL");
+    assert_string_equal(seen->product, "iPhone1,1");
+    assert_string_equal(seen->os_version, "17.0");
+    assert_string_equal(seen->device_fingerprint, DIGEST);
+    assert_string_equal(seen->identity_fingerprint, "");
+    assert_int_equal(seen->created_at, NOW);
+    assert_int_equal(seen->updated_at, NOW + 5);
+    assert_int_equal(seen->expires_at, NOW + 1000);
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "e2", &seen));
+    assert_int_equal(seen->state, MDM_STATE_OFFERED);
+}
+
+static void refusal_changes_nothing_else(void **state)
+{
+    mdm_enrollment_t *seen;
+
+    (void)state;
+    db_insert_enrollment("e1");
+    assert_string_equal(db_value_of("SELECT last_refusal FROM enrollment"), "");
+    db_assert_ok(
+        db_store->enrollment_note_refusal(db_store->context, db_p, "e1", "MDM0410", NOW + 7));
+    assert_string_equal(db_value_of("SELECT last_refusal FROM enrollment"), "MDM0410");
+    assert_string_equal(db_value_of("SELECT refused_at FROM enrollment"), "1700000007");
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "e1", &seen));
+    assert_int_equal(seen->state, MDM_STATE_OFFERED);
+    assert_int_equal(seen->updated_at, NOW);
+    db_assert_ok(
+        db_store->enrollment_note_refusal(db_store->context, db_p, "nobody", "MDM0410", NOW));
+}
+
+static void challenge_is_spent_once_and_in_time(void **state)
+{
+    mdm_challenge_t row = challenge("h1"), *seen;
+    int won = 7;
+
+    (void)state;
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &seen));
+    assert_null(seen);
+    db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &row));
+    assert_int_equal(db_store->challenge_insert(db_store->context, db_p, &row).message,
+                     MDM_MSG_STORE_ROW);
+    db_assert_ok(db_store->challenge_spend(db_store->context, db_p, "h1", DIGEST, NOW + 900, &won));
+    assert_int_equal(won, 0);
+    db_assert_ok(db_store->challenge_spend(db_store->context, db_p, "h1", DIGEST, NOW + 1, &won));
+    assert_int_equal(won, 1);
+    db_assert_ok(
+        db_store->challenge_spend(db_store->context, db_p, "h1", "another", NOW + 2, &won));
+    assert_int_equal(won, 0);
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &seen));
+    assert_string_equal(seen->hash, "h1");
+    assert_string_equal(seen->enrollment, "e1");
+    assert_int_equal(seen->purpose, MDM_PURPOSE_IDENTITY);
+    assert_int_equal(seen->expires_at, NOW + 900);
+    assert_int_equal(seen->used_at, NOW + 1);
+    assert_string_equal(seen->used_for, DIGEST);
+    db_assert_ok(db_store->challenge_delete(db_store->context, db_p, "h1"));
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &seen));
+    assert_null(seen);
+}
+
+static void certificate_is_unique_in_three_ways(void **state)
+{
+    mdm_certificate_t rows[] = {certificate("s1", "r1", "f1"), certificate("s1", "r2", "f2"),
+                                certificate("s2", "r1", "f2"), certificate("s2", "r2", "f1"),
+                                certificate("s2", "r2", "f2")};
+    static const int wins[] = {1, 0, 0, 0, 1};
+    mdm_certificate_t *seen;
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        int won = 7;
+        db_assert_ok(db_store->certificate_insert(db_store->context, db_p, &rows[i], &won));
+        assert_int_equal(won, wins[i]);
+    }
+    db_assert_ok(db_store->certificate_by_fingerprint(db_store->context, db_p, "f1", &seen));
+    assert_string_equal(seen->serial, "s1");
+    assert_string_equal(seen->enrollment, "e1");
+    assert_int_equal(seen->purpose, MDM_PURPOSE_MDM);
+    assert_string_equal(seen->request, "r1");
+    assert_string_equal(seen->fingerprint, "f1");
+    assert_string_equal(seen->der, "MIIB+/==");
+    assert_int_equal(seen->not_before, NOW - 60);
+    assert_int_equal(seen->not_after, NOW + 86400LL * 365 * 100);
+    assert_int_equal(seen->issued_at, NOW);
+    assert_int_equal(seen->revoked_at, 0);
+    db_assert_ok(db_store->certificate_by_request(db_store->context, db_p, "r2", &seen));
+    assert_string_equal(seen->serial, "s2");
+    db_assert_ok(db_store->certificate_by_request(db_store->context, db_p, "r3", &seen));
+    assert_null(seen);
+}
+
+static void sweep_takes_what_is_over(void **state)
+{
+    mdm_enrollment_t over = db_enrollment("over"), delivered = db_enrollment("delivered"), *seen;
+    mdm_challenge_t old = challenge("old"), live = challenge("live"), *left;
+
+    (void)state;
+    over.expires_at = delivered.expires_at = old.expires_at = NOW - 1;
+    delivered.state = MDM_STATE_DELIVERED;
+    db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &over));
+    db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &delivered));
+    db_insert_enrollment("live");
+    db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &old));
+    db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &live));
+    db_assert_ok(db_store->sweep(db_store->context, db_p, NOW));
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "over", &seen));
+    assert_null(seen);
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "delivered", &seen));
+    assert_non_null(seen);
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "live", &seen));
+    assert_non_null(seen);
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "old", &left));
+    assert_null(left);
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "live", &left));
+    assert_non_null(left);
+}
+
+static void foreign_values_are_not_believed(void **state)
+{
+    mdm_challenge_t row = challenge("h1"), *c;
+    mdm_certificate_t issued = certificate("s1", "r1", "f1"), *got;
+    mdm_enrollment_t *e;
+    int won;
+
+    (void)state;
+    db_insert_enrollment("e1");
+    db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &row));
+    db_assert_ok(db_store->certificate_insert(db_store->context, db_p, &issued, &won));
+    db_do_sql("UPDATE enrollment SET state = 'Delivered'");
+    db_do_sql("UPDATE challenge SET purpose = ''");
+    db_do_sql("UPDATE certificate SET purpose = 'everything'");
+    assert_int_equal(db_store->enrollment_get(db_store->context, db_p, "e1", &e).message,
+                     MDM_MSG_STORE_ROW);
+    assert_int_equal(db_store->challenge_get(db_store->context, db_p, "h1", &c).message,
+                     MDM_MSG_STORE_ROW);
+    assert_int_equal(db_store->certificate_by_request(db_store->context, db_p, "r1", &got).message,
+                     MDM_MSG_STORE_ROW);
+}
+
+/* --- many at once --- */
+
+#define THREADS 64
+#define ROUNDS 10
+
+typedef struct race_t {
+    const mdm_store_t *stores[2];
+    pthread_barrier_t start;
+    int round;
+    atomic_int winners, failures;
+} race_t;
+
+static race_t race;
+
+static void *run_a_race(void *arg)
+{
+    intptr_t number = (intptr_t)arg;
+    const mdm_store_t *s = race.stores[number % 2];
+    mdm_enrollment_t next = db_enrollment("");
+    apr_pool_t *own;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        int moved = 0, spent = 0;
+        mdm_result_t r;
+        char id[16];
+
+        apr_pool_create(&own, NULL);
+        apr_snprintf(id, sizeof(id), "race-%d", i);
+        next.id = id;
+        next.state = MDM_STATE_IDENTIFYING;
+        pthread_barrier_wait(&race.start);
+        r = s->enrollment_advance(s->context, own, &next, MDM_STATE_OFFERED, NOW, &moved);
+        if (r.kind == MDM_OK)
+            r = s->challenge_spend(s->context, own, id, DIGEST, NOW, &spent);
+        if (r.kind != MDM_OK && atomic_fetch_add(&race.failures, 1) == 0)
+            print_error("in a race: %s\n", r.log);
+        atomic_fetch_add(&race.winners, moved + 1000 * spent);
+        apr_pool_destroy(own);
+    }
+    return NULL;
+}
+
+/* Two pools, as two processes have them. */
+static void one_of_sixty_four_wins(void **state)
+{
+    pthread_t threads[THREADS];
+
+    (void)state;
+    race.stores[0] = db_store;
+    db_open_pool();
+    race.stores[1] = db_store;
+    atomic_store(&race.winners, 0);
+    atomic_store(&race.failures, 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        mdm_challenge_t row = challenge(apr_psprintf(db_p, "race-%d", i));
+        db_insert_enrollment(row.hash);
+        db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &row));
+    }
+    pthread_barrier_init(&race.start, NULL, THREADS);
+    for (intptr_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_a_race, (void *)i), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&race.start);
+    assert_int_equal(atomic_load(&race.failures), 0);
+    assert_int_equal(atomic_load(&race.winners), 1001 * ROUNDS);
+}
+
+static void eight_processes_make_one_schema(void **state)
+{
+    pid_t children[8];
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            mdm_enrollment_t row = db_enrollment(apr_psprintf(db_p, "child-%d", i));
+            mdm_result_t r = db_store->enrollment_insert(db_store->context, db_p, &row);
+            if (r.kind != MDM_OK)
+                print_error("child %d: %s\n", i, r.log);
+            apr_pool_destroy(db_p);
+            _exit(r.kind != MDM_OK);
+        }
+    }
+    for (int i = 0; i < 8; i++) {
+        int status = -1;
+        waitpid(children[i], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    assert_string_equal(db_value_of("SELECT COUNT(*) FROM enrollment"), "8");
+    assert_string_equal(db_value_of("SELECT COUNT(*) FROM mdm_schema"), "1");
+}
+
+static int write_for_ever(void)
+{
+    db_open_pool();
+    for (;;)
+        db_try_write();
+    return 0;
+}
+
+static void killed_process_leaves_a_sound_database(void **state)
+{
+    (void)state;
+    db_assert_ok(db_try_write());
+    for (int i = 0; i < 5; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(write_for_ever());
+        apr_sleep(apr_time_from_msec(60));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        db_assert_ok(db_try_write());
+        db_do_sql("DELETE FROM enrollment");
+    }
+    if (db_kind == MDM_DBD_SQLITE)
+        assert_string_equal(db_value_of("PRAGMA integrity_check"), "ok");
+}
+
+/* --- */
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, db_set_up, db_tear_down)
+#define TESTS_ON_BOTH                                                                              \
+    TEST(enrollment_is_read_as_written), TEST(enrollment_advances_from_its_state_and_in_time),     \
+        TEST(refusal_changes_nothing_else), TEST(challenge_is_spent_once_and_in_time),             \
+        TEST(certificate_is_unique_in_three_ways), TEST(sweep_takes_what_is_over),                 \
+        TEST(foreign_values_are_not_believed), TEST(one_of_sixty_four_wins),                       \
+        TEST(eight_processes_make_one_schema), TEST(killed_process_leaves_a_sound_database)
+
+static int test_sqlite(void)
+{
+    const struct CMUnitTest tests[] = {
+        TESTS_ON_BOTH,
+    };
+
+    return cmocka_run_group_tests_name("SQLite", tests, NULL, NULL);
+}
+
+static int test_pgsql(void)
+{
+    const struct CMUnitTest tests[] = {
+        TESTS_ON_BOTH,
+    };
+
+    return cmocka_run_group_tests_name("PostgreSQL", tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return db_main(test_sqlite, test_pgsql);
+}
