@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SCEP (RFC 8894): requests with every part under control, and Debian's own clients."""
+
+import base64
+import dataclasses
+import pathlib
+import secrets
+import tempfile
+import urllib.parse
+
+from asn1crypto import cms as asn1_cms
+from asn1crypto import core
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import AttributeOID
+
+from . import cms, paths, pki
+from .process import run
+
+OIDS = {"messageType": "2.16.840.1.113733.1.9.2", "pkiStatus": "2.16.840.1.113733.1.9.3",
+        "failInfo": "2.16.840.1.113733.1.9.4", "senderNonce": "2.16.840.1.113733.1.9.5",
+        "recipientNonce": "2.16.840.1.113733.1.9.6", "transactionID": "2.16.840.1.113733.1.9.7"}
+FAIL_INFO = {"0": "badAlg", "1": "badMessageCheck", "2": "badRequest", "3": "badTime",
+             "4": "badCertId"}
+SUCCESS, FAILURE, PENDING = "0", "2", "3"
+
+
+def csr(key, challenge=None, subject="O=Whoever, CN=anything", extensions=(),
+        digest=hashes.SHA256()):
+    """A PKCS#10 request, DER."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(pki.name(subject))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    if challenge is not None:
+        builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, challenge.encode())
+    return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
+
+
+def attributes(transaction, message_type="19", nonce=None, replace=None):
+    """The SCEP attributes of a request: a list of DER. replace: {name: list of ASN.1 values, or
+    None to leave it out}."""
+    values = {"transactionID": [core.PrintableString(transaction)],
+              "messageType": [core.PrintableString(message_type)],
+              "senderNonce": [core.OctetString(nonce or secrets.token_bytes(16))]}
+    values |= replace or {}
+    return [cms.attribute(OIDS[name], *v) for name, v in values.items() if v is not None]
+
+
+@dataclasses.dataclass
+class Request:
+    """A device that asks for a certificate. The signer is a self-signed certificate of the key."""
+    signer: pki.Identity
+    transaction: str
+
+    @classmethod
+    def make(cls, folder, key="rsa2048"):
+        return cls(pki.Pki(folder).issue(f"CN={secrets.token_hex(8)}", key=key, bare=True),
+                   secrets.token_hex(20).upper())
+
+    @property
+    def key(self):
+        return self.signer.key
+
+    def message(self, challenge, recipient_file, *, request=None, cipher="aes-128-cbc",
+                envelope=None, message_type="19", digest="sha256", nonce=None, replace=None,
+                others=(), leave_out=(), bag=None, signers=1, **csr_options):
+        """A pkiMessage, DER. Each layer can be given instead of being made: request (the CSR),
+        envelope, single attributes (replace)."""
+        if envelope is None:
+            if request is None:
+                request = csr(self.key, challenge, **csr_options)
+            envelope = cms.encrypt(request, recipient_file, cipher)
+        attrs = cms.signed_attributes(
+            envelope, digest, leave_out=leave_out,
+            others=[*attributes(self.transaction, message_type, nonce, replace), *others])
+        return cms.signed_data(envelope, self.signer, attrs, digest, certificates=bag,
+                               signers=signers)
+
+    def open(self, body, ca_file):
+        """What a CertRep says, after openssl verified it and opened its envelope."""
+        return Reply(body, ca_file, self.signer)
+
+
+class Reply:
+    def __init__(self, der, ca_file, signer):
+        content = cms.verify(der, ca_file).content
+        info = asn1_cms.ContentInfo.load(der)["content"]["signer_infos"][0]
+        self.attributes = {}
+        for attr in info["signed_attrs"]:
+            values = core.SetOf.load(attr["values"].dump(), spec=core.Any)
+            self.attributes[attr["type"].dotted] = [v.parsed for v in values]
+        self.status = self._text("pkiStatus")
+        self.fail_info = FAIL_INFO.get(self._text("failInfo"))
+        self.transaction = self._text("transactionID")
+        self.message_type = self._text("messageType")
+        self.recipient_nonce = self._value("recipientNonce", core.OctetString)
+        self.sender_nonce = self._value("senderNonce", core.OctetString)
+        self.content = content
+        self.certificate = None
+        if self.status == SUCCESS:
+            self.certificate = only_certificate(cms.decrypt(content, signer))
+
+    def _value(self, name, kind):
+        values = self.attributes.get(OIDS[name], [])
+        if not values:
+            return None
+        assert len(values) == 1 and isinstance(values[0], kind), f"{name}: {values}"
+        return values[0].native
+
+    def _text(self, name):
+        return self._value(name, core.PrintableString)
+
+
+def only_certificate(der):
+    """The certificate of a certs-only message that must have no other."""
+    signed = asn1_cms.ContentInfo.load(der)["content"]
+    assert len(signed["certificates"]) == 1 and not signed["signer_infos"]
+    return x509.load_der_x509_certificate(signed["certificates"][0].dump())
+
+
+def get_url(url, message):
+    """PKIOperation by GET, everything escaped as certmonger does it."""
+    return f"{url}?operation=PKIOperation&message=" + urllib.parse.quote(
+        base64.b64encode(message).decode(), safe="")
+
+
+# --- clients that we did not write ---------------------------------------------------------------
+
+
+def strongswan(url, ca, challenge, key_file, folder, cipher="aes", digest="sha256", ok=True):
+    """strongSwan's pki, over http. The certificate, or the failed run."""
+    folder = pathlib.Path(folder)
+    (folder / "ca.der").write_bytes(ca.der)
+    done = run(paths.program("pki"), "--scep", "--url", url, "--in", key_file, "--dn",
+               "C=US, O=Smuggled, CN=not ours", "--password", challenge, "--cacert-enc",
+               folder / "ca.der", "--cacert-sig", folder / "ca.der", "--cipher", cipher, "--digest",
+               digest, "--outform", "pem", ok=ok)
+    if done.returncode:
+        return done
+    return x509.load_pem_x509_certificate(done.stdout)
+
+
+def strongswan_ca(url, folder):
+    """GetCACert by strongSwan's pki: the CA's DER."""
+    out = pathlib.Path(folder) / "got-ca.der"
+    run(paths.program("pki"), "--scepca", "--url", url, "--caout", out, "-F")
+    return out.read_bytes()
+
+
+def scepclient(url, challenge, folder):
+    """Debian's scepclient, which knows single DES only. The finished run."""
+    return run(paths.program("scepclient"), "-server-url", url, "-challenge", challenge,
+               "-private-key", pathlib.Path(folder) / "client.key", "-certificate",
+               pathlib.Path(folder) / "client.pem", "-debug", ok=False, cwd=folder)
+
+
+def certmonger(url, ca_file, operation, message=None):
+    """certmonger's helper, which speaks GET only; it verifies the reply, its nonces and its
+    transactionID. Its output."""
+    helper = paths.program("scep-submit", where=["/usr/lib/certmonger", "/usr/libexec/certmonger"])
+    command = [helper, "-u", url, "-r", ca_file, "-N", ca_file, operation]
+    if message is None:
+        return run(*command).stdout
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"-----BEGIN PKCS7-----\n" + base64.encodebytes(message)
+                   + b"-----END PKCS7-----\n")
+        file.flush()
+        return run(*command, file.name).stdout
+
+
+def certmonger_enroll(url, ca_file, message, signer):
+    """The certificate that certmonger's helper got for a ready-made message."""
+    envelope = certmonger(url, ca_file, "-p", message)
+    body = base64.b64decode(b"".join(envelope.split(b"-----")[2].split()))
+    return only_certificate(cms.decrypt(body, signer))
+
+
+def write_key(folder, key):
+    path = pathlib.Path(folder) / f"{secrets.token_hex(4)}.key"
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM,
+                                       serialization.PrivateFormat.TraditionalOpenSSL,
+                                       serialization.NoEncryption()))
+    return path

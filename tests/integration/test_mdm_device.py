@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated device, as an administrator uses it."""
+
+import re
+
+import pytest
+
+from harness import paths, slapd
+from harness.database import unchanged
+from harness.process import run
+from harness.site import Site
+
+OK, USAGE, NETWORK, REFUSED, NOT_ACCEPTED, FILES = range(6)
+
+
+class LocalSite(Site):
+    """By a name that every machine knows."""
+    HOST = "localhost"
+
+
+@pytest.fixture(scope="module")
+def identity(world):
+    """What make-ca makes."""
+    folder = world.scratch / "made"
+    run(paths.MDM_DEVICE, "make-ca", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(world, identity):
+    site = LocalSite(world, world.new_folder("local"),
+                     directives=f"MDMEnrollDeviceCA {identity}/device-ca.pem\n")
+    site.start()
+    yield site
+    site.stop()
+
+
+def enroll(site, identity, *options, user="alice", password=None):
+    file = site.world.scratch / "password"
+    file.write_text((password or slapd.password(user)) + "\n")
+    return run(paths.MDM_DEVICE, "enroll", site.url("/enroll/profile"), "--user", user,
+               "--password-file", file, "--ca", site.world.site.root_file, "--identity", identity,
+               *options, ok=False)
+
+
+def post(site, message):
+    return run(paths.MDM_DEVICE, "post", site.url("/enroll/device"), message, "--ca",
+               site.world.site.root_file, ok=False)
+
+
+def said(done):
+    return (done.stdout + done.stderr).decode()
+
+
+def test_make_ca(identity):
+    """Such as Apple's: RSA-1024, SHA-1, expired. And never over what is there."""
+    text = run("openssl", "x509", "-noout", "-text", "-in",
+               identity / "device-ca.pem").stdout.decode()
+    assert "sha1WithRSAEncryption" in text and "1024 bit" in text and "CA:TRUE" in text
+    assert run("openssl", "x509", "-noout", "-checkend", "0", "-in", identity / "device-ca.pem",
+               ok=False).returncode == 1
+    assert run(paths.MDM_DEVICE, "make-ca", identity, ok=False).returncode == FILES
+    for file in identity.iterdir():
+        if b"PRIVATE KEY" in file.read_bytes():
+            assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("shape", ["iphone", "mac"])
+def test_enroll(local, identity, shape):
+    done = enroll(local, identity, "--shape", shape, "--udid", f"U-{shape}", "--serial",
+                  f"S{shape}")
+    assert done.returncode == OK, said(done)
+    assert "com.apple.mdm" in said(done)
+    assert local.database.query(
+        f"SELECT state, serial FROM enrollment WHERE udid = 'U-{shape}'") == [("delivered",
+                                                                             f"S{shape}")]
+
+
+def test_wrong_password(local, identity):
+    local.expect("AH01617")
+    with unchanged(local.database):
+        done = enroll(local, identity, password="wrong")
+    assert done.returncode == REFUSED and "401" in said(done)
+
+
+def test_outside_the_group(local, identity):
+    local.expect("AH01631")
+    with unchanged(local.database):
+        assert enroll(local, identity, user="carol").returncode == REFUSED
+
+
+def test_post_shows_what_the_device_would_show(local):
+    message = local.world.scratch / "lost.der"
+    message.write_bytes(local.world.device().message("x"))
+    local.expect("CHALLENGE_UNKNOWN")
+    with unchanged(local.database):
+        done = post(local, message)
+    assert done.returncode == REFUSED
+    assert "MDM0301" in said(done) and "This enrollment is not known." in said(done)
+
+
+def test_replay(local, identity):
+    """What was sent once, sent once more."""
+    saved = local.world.scratch / "saved"
+    done = enroll(local, identity, "--save", saved, "--udid", "U-replay")
+    assert done.returncode == OK, said(done)
+    messages = [f for f in sorted(saved.iterdir()) if is_device_message(f)]
+    assert len(messages) == 2
+    for message in messages:
+        local.expect("ENROLLMENT_STATE")
+        with unchanged(local.database):
+            done = post(local, message)
+        assert done.returncode == REFUSED and "MDM0303" in said(done)
+
+
+def is_device_message(file):
+    done = run("openssl", "cms", "-verify", "-noverify", "-binary", "-inform", "DER", "-in", file,
+               ok=False)
+    return done.returncode == 0 and b"<key>UDID</key>" in done.stdout
+
+
+def test_untrusted_server(local, identity):
+    """A server whose certificate the device does not trust gets no password."""
+    before = local.httpd.access_lines()
+    done = run(paths.MDM_DEVICE, "enroll", local.url("/enroll/profile"), "--user", "alice",
+               "--password-file", local.world.scratch / "password", "--ca",
+               local.world.site.ca.cert_file, "--identity", identity, ok=False)
+    assert done.returncode == NETWORK
+    assert local.httpd.access_lines() == before
+
+
+def test_usage():
+    done = run(paths.MDM_DEVICE, "--help")
+    assert all(word in said(done) for word in ("enroll", "post", "make-ca"))
+    assert run(paths.MDM_DEVICE, "fly", ok=False).returncode == USAGE
+    assert re.search(r"\d", run(paths.MDM_DEVICE, "--version").stdout.decode())
