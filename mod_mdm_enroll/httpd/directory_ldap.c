@@ -374,15 +374,37 @@ static mdm_result_t count_addresses(session_t *s, int *count)
     return mdm_result_ok();
 }
 
+/* A handle with a TLS context of its own knows nothing any more of what ldap.conf or mod_ldap
+ * (LDAPTrustedGlobalCert) set for all. */
+static int copy_option(LDAP *ld, int option)
+{
+    char *value = NULL;
+    int rc = LDAP_OPT_SUCCESS;
+
+    if (ldap_get_option(NULL, option, &value) == LDAP_OPT_SUCCESS && value != NULL)
+        rc = ldap_set_option(ld, option, value);
+    ldap_memfree(value);
+    return rc;
+}
+
+static int trust_cas(LDAP *ld, const char *ca_file)
+{
+    int rc;
+
+    if (ca_file != NULL)
+        return ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, ca_file);
+    rc = copy_option(ld, LDAP_OPT_X_TLS_CACERTFILE);
+    return rc == LDAP_OPT_SUCCESS ? copy_option(ld, LDAP_OPT_X_TLS_CACERTDIR) : rc;
+}
+
 static int set_tls_options(const session_t *s)
 {
     LDAP *ld = s->ld;
     int demand = LDAP_OPT_X_TLS_DEMAND, server = 0, rc;
-    const char *ca = s->settings->ca_file;
 
     rc = ldap_set_option(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
-    if (rc == LDAP_OPT_SUCCESS && ca != NULL)
-        rc = ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, ca);
+    if (rc == LDAP_OPT_SUCCESS)
+        rc = trust_cas(ld, s->settings->ca_file);
     if (rc == LDAP_OPT_SUCCESS) /* last: makes a context of what was set */
         rc = ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &server);
     return rc;

@@ -183,6 +183,22 @@ def test_encrypted(own, own_site, scheme):
         assert walk.post(message).status == 200
 
 
+@pytest.mark.parametrize("scheme", ["ldaps", "starttls"])
+@pytest.mark.parametrize("by", ["LDAPTrustedGlobalCert", "ldap.conf"])
+def test_trust_of_the_system(own, own_site, scheme, by):
+    """Without MDMEnrollDirectoryCA: what mod_ldap, or libldap itself, is told to trust."""
+    directory, root = own.directory_server, own.world.site.root_file
+    url = ldap_url(directory.tls_url if scheme == "ldaps" else directory.url)
+    text = f'MDMEnrollDirectory "{url}"{" STARTTLS" if scheme == "starttls" else ""}\n'
+    if by == "LDAPTrustedGlobalCert":
+        site = own_site(directory=False, directory_server=directory,
+                        directives=f"LDAPTrustedGlobalCert CA_BASE64 {root}\n{text}")
+    else:
+        site = own_site(directory=False, directory_server=directory, directives=text,
+                        environ={"LDAPTLS_CACERT": str(root)})
+    site.start().walk().all()
+
+
 def test_foreign_directory_certificate(own, own_site):
     """Never without proof of who answers."""
     site = own_site(directory=False, directory_server=own.directory_server, directives=(
