@@ -153,22 +153,32 @@ static const char *role(X509 *signer)
     return X509_check_ca(signer) > 0 ? "CA" : "RA";
 }
 
+/* GET of an operation, told and kept under a name. */
+static device_result_t fetch(const scep_client_t *client, apr_pool_t *p,
+                             const device_scep_payload_t *payload, const char *operation,
+                             const char *name, device_reply_t *reply)
+{
+    const char *url;
+    device_result_t r = operation_url(p, payload, operation, &url);
+
+    if (r.exit == DEVICE_OK) {
+        device_report_line(client->report, REPORT_SENT, "GET %s", url);
+        r = device_http_get(client->http, p, url, reply);
+    }
+    if (r.exit == DEVICE_OK) {
+        device_report_line(client->report, REPORT_RECEIVED, "%ld, %s, %" APR_SIZE_T_FMT " bytes",
+                           reply->status, reply->content_type, reply->len);
+        r = keep(client, p, name, reply->body, reply->len);
+    }
+    return r;
+}
+
 static device_result_t get_authority(const scep_client_t *client, apr_pool_t *p,
                                      const device_scep_payload_t *payload, authority_t *ca)
 {
     device_reply_t reply;
-    const char *url;
-    device_result_t r = operation_url(p, payload, "GetCACert", &url);
+    device_result_t r = fetch(client, p, payload, "GetCACert", "ca", &reply);
 
-    if (r.exit == DEVICE_OK) {
-        device_report_line(client->report, REPORT_SENT, "GET %s", url);
-        r = device_http_get(client->http, p, url, &reply);
-    }
-    if (r.exit == DEVICE_OK) {
-        device_report_line(client->report, REPORT_RECEIVED, "%ld, %s, %" APR_SIZE_T_FMT " bytes",
-                           reply.status, reply.content_type, reply.len);
-        r = keep(client, p, "ca", reply.body, reply.len);
-    }
     if (r.exit == DEVICE_OK && (reply.status == 401 || reply.status == 403))
         r = device_http_expect_ok(p, &reply);
     if (r.exit == DEVICE_OK)
@@ -219,18 +229,8 @@ static device_result_t get_capabilities(const scep_client_t *client, apr_pool_t 
                                         const device_scep_payload_t *payload, capabilities_t *caps)
 {
     device_reply_t reply;
-    const char *url;
-    device_result_t r = operation_url(p, payload, "GetCACaps", &url);
+    device_result_t r = fetch(client, p, payload, "GetCACaps", "caps", &reply);
 
-    if (r.exit == DEVICE_OK) {
-        device_report_line(client->report, REPORT_SENT, "GET %s", url);
-        r = device_http_get(client->http, p, url, &reply);
-    }
-    if (r.exit == DEVICE_OK) {
-        device_report_line(client->report, REPORT_RECEIVED, "%ld, %s, %" APR_SIZE_T_FMT " bytes",
-                           reply.status, reply.content_type, reply.len);
-        r = keep(client, p, "caps", reply.body, reply.len);
-    }
     if (r.exit == DEVICE_OK)
         r = choose_capabilities(p, reply.body, caps);
     if (r.exit == DEVICE_OK) {
