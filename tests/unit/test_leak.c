@@ -21,9 +21,10 @@
 #include "pki.h"
 #include "scep_forge.h"
 
-/* Memory is steady after so many rounds, and may grow by so many KiB in all that follow. */
+/* Memory is steady after so many rounds, and may grow by so many KiB in all that follow. Under
+ * valgrind the process is valgrind, which grows by itself: MDM_LEAK_GROWTH_KIB says by how much. */
 #define WARM_UP 100
-#define MAX_GROWTH_KIB 4096
+#define MAX_GROWTH_KIB 1024
 
 #define UDID "00008101-000000000000001E"
 
@@ -264,7 +265,9 @@ static long peak(void)
 int main(int argc, char **argv)
 {
     const char *given = argc > 1 ? argv[1] : getenv("MDM_LEAK_ROUNDS");
+    const char *allowance = getenv("MDM_LEAK_GROWTH_KIB");
     int rounds = given != NULL ? atoi(given) : 25;
+    long bound = allowance != NULL ? atol(allowance) : MAX_GROWTH_KIB;
     long before = 0, grown = 0;
     site_t *site;
 
@@ -284,7 +287,7 @@ int main(int argc, char **argv)
     if (rounds > WARM_UP)
         grown = peak() - before;
     printf("%d enrollments, memory grew by %ld KiB\n", rounds, grown);
-    check(grown <= MAX_GROWTH_KIB, "memory grows");
+    check(grown <= bound, "memory grows");
     pki_teardown(NULL);
     return 0;
 }
