@@ -52,6 +52,25 @@ def test_watch_accepts_what_was_announced(log):
     assert log.verify() == []
 
 
+def test_watch_knows_what_the_machine_says(log):
+    add(log, "ssl:warn", "AH01882: Init: this version of mod_ssl was compiled against a newer library")
+    assert log.verify() == []
+
+
+def test_watch_knows_what_a_stop_says(log):
+    """And only behind the stop."""
+    line = "AH03093: process_socket: apr_pollset_add failure for keep alive"
+    log.stopping()
+    add(log, "mpm_event:error", line)
+    add(log, "mdm_enroll:error", "MDM0800: cannot sign")
+    (problem,) = log.verify()
+    assert "MDM0800" in problem
+    log.begin()
+    add(log, "mpm_event:error", line)
+    log.stopping()
+    assert len(log.verify()) == 1
+
+
 @pytest.mark.parametrize("shape", ["openssl", "edited", "own", "plain", "indefinite", "altered"])
 def test_crafted_messages_are_what_they_claim(world, shape):
     """openssl accepts every crafted form that is meant to be in order, and only those."""

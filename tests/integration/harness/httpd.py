@@ -103,6 +103,8 @@ class Httpd:
         return self
 
     def stop(self):
+        if self.process.running():
+            self.log.stopping()
         self.process.stop()
 
     def children(self):

@@ -12,6 +12,13 @@ FORMAT = '"[%{cu}t] [%m:%l] [pid %P] %M"'
 _LINE = re.compile(r"^\[[^]]+\] \[[^:\]]*:(?P<level>\w+)\] \[pid \d+\]")
 _ID = re.compile(r"\b((?:AH|MDM)\d{4,5})\b")
 _BAD = {"warn", "error", "crit", "alert", "emerg"}
+# Not of the module, nor of a configuration:
+# mod_ssl was built against a newer OpenSSL than the one it finds, which is the state of a machine
+# on which Debian's two packages are of different days.
+_OF_THE_MACHINE = {"AH01882"}
+# A child that is told to end closes the sockets under its workers; one that is about to wait for
+# the next request, or for the client to close, then finds its own gone.
+_OF_A_STOP = {"AH03092", "AH03093"}
 
 
 def message_ids():
@@ -21,10 +28,21 @@ def message_ids():
             for number, name in re.findall(r"^MDM_MESSAGE\((\d+), (\w+),", text, re.M)}
 
 
+def _bad_lines(text, but):
+    bad = []
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        # A line without our prefix is from before the log was set up, or from a library.
+        if (match is None or match["level"] in _BAD) and not but & set(_ID.findall(line)):
+            bad.append(line)
+    return bad
+
+
 class ErrorLog:
     def __init__(self, path):
         self.path = path
         self._offset = 0
+        self._stop = None  # where the log ended when the server was first told to stop
         self._expected = collections.Counter()
         self._at_least = set()
 
@@ -36,31 +54,40 @@ class ErrorLog:
             else:
                 self._expected[i] += times
 
+    def _size(self):
+        return self.path.stat().st_size if self.path.exists() else 0
+
     def text(self):
         """What was logged since begin()."""
+        return self._between(self._offset, None)
+
+    def _between(self, begin, end):
         if not self.path.exists():
             return ""
         with open(self.path, "rb") as file:
-            file.seek(self._offset)
-            return file.read().decode(errors="replace")
+            file.seek(begin)
+            return file.read(None if end is None else max(end - begin, 0)).decode(errors="replace")
 
     def lines(self, *ids):
         """Lines since begin() with one of these ids."""
         return [line for line in self.text().splitlines() if set(ids) & set(_ID.findall(line))]
 
     def begin(self):
-        self._offset = self.path.stat().st_size if self.path.exists() else 0
+        self._offset = self._size()
+        self._stop = None
         self._expected.clear()
         self._at_least.clear()
 
+    def stopping(self):
+        """The server is told to stop now."""
+        if self._stop is None:
+            self._stop = self._size()
+
     def _bad(self):
-        bad = []
-        for line in self.text().splitlines():
-            match = _LINE.match(line)
-            # A line without our prefix is from before the log was set up, or from a library.
-            if match is None or match["level"] in _BAD:
-                bad.append(line)
-        return bad
+        """Lines at a level that counts."""
+        stop = self._size() if self._stop is None else max(self._stop, self._offset)
+        return (_bad_lines(self._between(self._offset, stop), _OF_THE_MACHINE) +
+                _bad_lines(self._between(stop, None), _OF_THE_MACHINE | _OF_A_STOP))
 
     def _judge(self):
         seen = collections.Counter()

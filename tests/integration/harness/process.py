@@ -29,15 +29,23 @@ def listens(port):
     return False
 
 
+class Failed(AssertionError):
+    """A program that ended with another status than 0."""
+
+    def __init__(self, command, done):
+        super().__init__(f"{' '.join(str(c) for c in command)}: exit {done.returncode}\n"
+                         f"{done.stdout.decode(errors='replace')}"
+                         f"{done.stderr.decode(errors='replace')}")
+        self.program, self.status = str(command[0]), done.returncode
+
+
 def run(*command, data=None, ok=True, timeout=120, **options):
     """Run a program to its end; its output is bytes. With ok, a failure is an error that shows
-    what the program said."""
+    what the program said (Failed)."""
     done = subprocess.run([str(c) for c in command], input=data, capture_output=True,
                           timeout=timeout, **options)
     if ok and done.returncode != 0:
-        raise AssertionError(f"{' '.join(str(c) for c in command)}: exit {done.returncode}\n"
-                             f"{done.stdout.decode(errors='replace')}"
-                             f"{done.stderr.decode(errors='replace')}")
+        raise Failed(command, done)
     return done
 
 
