@@ -31,8 +31,8 @@ mdm_trust_t *mdm_trust_create(apr_pool_t *p);
 mdm_result_t mdm_trust_add_apple_device_ca(mdm_trust_t *trust);
 
 /* Add a certificate as direct issuer of device certificates, or of identities. Pinned by subject
- * and public key; its own dates and issuer do not matter. The certificate must be a CA, else
- * MDM_MSG_CONFIGURATION. */
+ * and public key: its own issuer does not matter, nor do a device CA's dates; outside the identity
+ * CA's dates no identity is accepted. The certificate must be a CA, else MDM_MSG_CONFIGURATION. */
 mdm_result_t mdm_trust_add_device_ca(mdm_trust_t *trust, X509 *ca);
 mdm_result_t mdm_trust_add_identity_ca(mdm_trust_t *trust, X509 *ca);
 

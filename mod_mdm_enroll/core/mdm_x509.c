@@ -72,6 +72,18 @@ const char *mdm_openssl_reason(apr_pool_t *p)
 
 /* --- files --- */
 
+/* OpenSSL's default would ask at the terminal and hang a server that has one; of a certificate,
+ * too: every PEM block can say that it is encrypted. asked: an int that becomes 1, or NULL. */
+static int refuse_password(char *buffer, int size, int writing, void *asked)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    if (asked)
+        *(int *)asked = 1;
+    return -1;
+}
+
 /* Not by BIO_new_file(): for a file that may not be read its error says "system lib". */
 static mdm_result_t open_file(apr_pool_t *p, const char *file, BIO **bio)
 {
@@ -97,7 +109,7 @@ static const char *collect_certificates(apr_pool_t *p, BIO *bio, STACK_OF(X509) 
     char behind;
     X509 *cert = NULL;
 
-    while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+    while ((cert = PEM_read_bio_X509(bio, NULL, refuse_password, NULL))) {
         if (!sk_X509_push(certs, cert)) {
             X509_free(cert);
             break;
@@ -135,16 +147,6 @@ mdm_result_t mdm_x509_read_certificates(apr_pool_t *p, const char *file, STACK_O
         return mdm_result_make(p, MDM_MSG_FILE, "cannot read a certificate from %s: %s", file, why);
     *certs = found;
     return mdm_result_ok();
-}
-
-/* OpenSSL's default would ask at the terminal and hang a server that has one. */
-static int refuse_password(char *buffer, int size, int writing, void *asked)
-{
-    (void)buffer;
-    (void)size;
-    (void)writing;
-    *(int *)asked = 1;
-    return -1;
 }
 
 mdm_result_t mdm_x509_read_key(apr_pool_t *p, const char *file, EVP_PKEY **key)
@@ -243,7 +245,8 @@ mdm_result_t mdm_x509_decode_pem(apr_pool_t *p, const char *pem, X509 **cert)
     long len = 0;
 
     BIO *bio = BIO_new_mem_buf(pem, -1);
-    int found = bio && PEM_bytes_read_bio(&der, &len, NULL, PEM_STRING_X509, bio, NULL, NULL);
+    int found =
+        bio && PEM_bytes_read_bio(&der, &len, NULL, PEM_STRING_X509, bio, refuse_password, NULL);
     BIO_free(bio);
     if (!found) {
         return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES,

@@ -3,12 +3,17 @@
  */
 #include "mdm_x509.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 #include <cmocka.h>
@@ -147,6 +152,43 @@ static void encrypted_keys_are_refused(void **state)
            "cannot read a PEM private key from");
     refuse(mdm_x509_read_key(pki_pool, "/nonexistent/k", &key), MDM_MSG_FILE, "No such file");
     assert_null(key);
+}
+
+/* Runs in a process of its own, which has a terminal where nobody types: 0 if nothing asked there.
+ */
+static int read_at_a_terminal(const char *file, const char *pem)
+{
+    STACK_OF(X509) *certs;
+    X509 *cert;
+    int controller = posix_openpt(O_RDWR | O_NOCTTY);
+
+    if (controller < 0 || grantpt(controller) || unlockpt(controller) || setsid() < 0 ||
+        open(ptsname(controller), O_RDWR) < 0) /* the terminal of the new session */
+        return 2;
+    return mdm_x509_read_certificates(pki_pool, file, &certs).message != MDM_MSG_FILE ||
+           mdm_x509_decode_pem(pki_pool, pem, &cert).message != MDM_MSG_CMS_CERTIFICATES;
+}
+
+/* A PEM block can say of itself that it is encrypted, a certificate's as well. */
+static void nobody_is_asked_for_a_certificate(void **state)
+{
+    (void)state;
+    const char *begin = "-----BEGIN CERTIFICATE-----\n", *pem = pki_cert_pem(ca);
+    const char *encrypted =
+        apr_pstrcat(pki_pool, begin, "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,",
+                    "00112233445566778899AABBCCDDEEFF\n\n", pem + strlen(begin), NULL);
+    const char *file = text_file("encrypted.pem", encrypted);
+    int status = -1;
+
+    pid_t child = fork();
+    if (child == 0)
+        _exit(read_at_a_terminal(file, encrypted));
+    /* who asks holds all signals that can be held */
+    for (int i = 0; i < 1000 && waitpid(child, &status, WNOHANG) == 0; i++)
+        usleep(20000);
+    if (status == -1)
+        kill(child, SIGKILL);
+    assert_int_equal(status, 0);
 }
 
 static void a_signer_is_certificate_key_and_chain(void **state)
@@ -348,6 +390,7 @@ int main(void)
         cmocka_unit_test(files_without_certificates_are_refused),
         cmocka_unit_test(keys_are_read),
         cmocka_unit_test(encrypted_keys_are_refused),
+        cmocka_unit_test(nobody_is_asked_for_a_certificate),
         cmocka_unit_test(a_signer_is_certificate_key_and_chain),
         cmocka_unit_test(der_and_pem_are_decoded_exactly),
         cmocka_unit_test(explicit_curves_are_not_decoded),
