@@ -220,23 +220,20 @@ static void sweep_sometimes(apr_pool_t *p, const mdm_world_t *world, apr_int64_t
         world->store->sweep(world->store->context, p, now - MDM_SWEEP_DELAY);
 }
 
-mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world, const char *user,
-                                  apr_int64_t lifetime, mdm_enrollment_t **row,
-                                  const char **challenge)
+mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const char *user,
+                                 apr_int64_t lifetime, mdm_enrollment_t **row)
 {
     apr_int64_t now = world->now(world->context);
-    const char *id, *secret;
-    mdm_enrollment_t *fresh;
+    const char *id;
     mdm_result_t r = check_user(p, user);
 
     if (r.kind != MDM_OK)
         return r;
     id = random_hex(p, world, MDM_ID_BYTES);
-    secret = mdm_challenge_make(p, world);
-    if (id == NULL || secret == NULL)
+    if (id == NULL)
         return mdm_random_failed(p);
-    fresh = apr_palloc(p, sizeof(*fresh));
-    *fresh = (mdm_enrollment_t){
+    *row = apr_palloc(p, sizeof(**row));
+    **row = (mdm_enrollment_t){
         .id = id,
         .flow = "ota",
         .site = world->site,
@@ -252,16 +249,21 @@ mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world, const
         .updated_at = now,
         .expires_at = now + lifetime,
     };
+    return r;
+}
+
+mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world,
+                                  const mdm_enrollment_t *row, const char *challenge,
+                                  apr_int64_t lifetime)
+{
     /* The row first: without its challenge it is dead and swept, never the other way round. */
-    r = world->store->enrollment_insert(world->store->context, p, fresh);
+    mdm_result_t r = world->store->enrollment_insert(world->store->context, p, row);
+
     if (r.kind == MDM_OK)
-        r = mdm_challenge_store(p, world, secret, id, MDM_PURPOSE_DEVICE, lifetime);
-    if (r.kind != MDM_OK)
-        return r;
-    sweep_sometimes(p, world, now);
-    *row = fresh;
-    *challenge = secret;
-    return mdm_result_ok();
+        r = mdm_challenge_store(p, world, challenge, row->id, MDM_PURPOSE_DEVICE, lifetime);
+    if (r.kind == MDM_OK)
+        sweep_sometimes(p, world, row->created_at);
+    return r;
 }
 
 static mdm_result_t lost(apr_pool_t *p, const mdm_enrollment_t *row, mdm_state_t from)

@@ -149,16 +149,21 @@ typedef struct mdm_world_t {
 #define MDM_SECRET_BYTES 32
 #define MDM_ID_BYTES 16
 
-/* A fresh enrollment in state offered, stored, and its phase-2 challenge (43 characters of
- * base64url, 256 bits), which lives for lifetime seconds. The secret is returned to be sent, only
- * its hash is stored. */
-mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world, const char *user,
-                                  apr_int64_t lifetime, mdm_enrollment_t **row,
-                                  const char **challenge);
+/* Making and storing are two steps everywhere, so that a reply is built and signed around what is
+ * new before anything is written. */
 
-/* A fresh one-time secret, 43 characters of base64url. NULL if the source failed. Making and
- * storing are two steps, so that a reply is built and signed around the secret before anything is
- * written. */
+/* A fresh enrollment in state offered, for lifetime seconds; not stored yet. MDM_MSG_USER_NAME or
+ * MDM_MSG_RANDOM. */
+mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const char *user,
+                                 apr_int64_t lifetime, mdm_enrollment_t **row);
+
+/* Store it with the hash of its phase-2 challenge, which lives as long. */
+mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world,
+                                  const mdm_enrollment_t *row, const char *challenge,
+                                  apr_int64_t lifetime);
+
+/* A fresh one-time secret: 256 random bits, 43 characters of base64url. NULL if the source failed.
+ */
 const char *mdm_challenge_make(apr_pool_t *p, const mdm_world_t *world);
 
 /* Store the hash of a secret for an enrollment, living for lifetime seconds from now. */

@@ -49,22 +49,30 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
                            const char *user, mdm_ota_reply_t *reply, mdm_ota_facts_t *facts)
 {
     mdm_enrollment_t *row = NULL;
+    mdm_ota_reply_t made = {NULL, 0};
     const char *challenge, *xml;
     apr_size_t len;
     mdm_result_t r;
 
     start_facts(facts);
     facts->phase = 1;
-    r = mdm_enrollment_offer(p, world, user, settings->lifetime, &row, &challenge);
+    r = mdm_enrollment_make(p, world, user, settings->lifetime, &row);
     if (r.kind != MDM_OK)
         return r;
     facts->enrollment = row->id;
     facts->user = row->user;
+    challenge = mdm_challenge_make(p, world);
+    if (challenge == NULL)
+        return mdm_random_failed(p);
     r = mdm_profile_service(p, &settings->profile, world, request->device_url, challenge, &xml,
                             &len);
-    if (r.kind != MDM_OK)
-        return r;
-    return sign(p, request, xml, len, reply);
+    if (r.kind == MDM_OK)
+        r = sign(p, request, xml, len, &made);
+    if (r.kind == MDM_OK)
+        r = mdm_enrollment_offer(p, world, row, challenge, settings->lifetime);
+    if (r.kind == MDM_OK)
+        *reply = made;
+    return r;
 }
 
 static void found(const turn_t *turn, const mdm_enrollment_t *row)

@@ -288,6 +288,7 @@ static mdm_result_t check_recipients(apr_pool_t *p, STACK_OF(PKCS7_RECIP_INFO) *
 static mdm_result_t check_envelope(apr_pool_t *p, const ASN1_STRING *content,
                                    const EVP_CIPHER **cipher)
 {
+    const EVP_CIPHER *known;
     const unsigned char *der = ASN1_STRING_get0_data(content), *end = der;
     PKCS7 *envelope;
     const PKCS7_ENC_CONTENT *encrypted;
@@ -308,11 +309,13 @@ static mdm_result_t check_envelope(apr_pool_t *p, const ASN1_STRING *content,
         r = refuse(p, MDM_MSG_SCEP_DECRYPT, "the envelope does not hold id-data");
         goto done;
     }
-    *cipher = accepted_cipher(OBJ_obj2nid(encrypted->algorithm->algorithm));
-    if (*cipher == NULL)
+    known = accepted_cipher(OBJ_obj2nid(encrypted->algorithm->algorithm));
+    if (known == NULL)
         r = refuse_algorithm(p, "cipher", encrypted->algorithm->algorithm, "AES-CBC");
     else
         r = check_recipients(p, envelope->d.enveloped->recipientinfo);
+    if (r.kind == MDM_OK)
+        *cipher = known;
 done:
     PKCS7_free(envelope);
     return r;

@@ -420,6 +420,7 @@ static mdm_result_t try_handle(mdm_dbd_handle_t *h, apr_pool_t *p, int *usable)
     struct stat info;
     int gone = 0;
 
+    *usable = 0;
     if (pool->kind == MDM_DBD_PGSQL) {
         const char *value, *error;
         *usable = apr_time_now() - h->released < REST ||

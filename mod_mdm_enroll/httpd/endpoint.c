@@ -110,12 +110,27 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
     call->world.random = random_bytes;
 }
 
+static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
+{
+    switch (endpoint) {
+    case MDM_ENDPOINT_PROFILE:
+        return mdm_endpoint_profile(call);
+    case MDM_ENDPOINT_DEVICE:
+        return mdm_endpoint_device(call);
+    case MDM_ENDPOINT_SCEP:
+        return mdm_endpoint_scep(call);
+    default:
+        return DECLINED;
+    }
+}
+
 int mdm_endpoint_handle(request_rec *r)
 {
     const mdm_dir_conf_t *dir = mdm_conf_dir(r);
     const mdm_server_conf_t *conf = mdm_conf_server(r->server);
     const mdm_site_t *site = conf->site;
     mdm_call_t call;
+    int status;
 
     if (!r->handler || strcmp(r->handler, HANDLER) || dir->endpoint == MDM_ENDPOINT_NONE ||
         !ap_is_initial_req(r) || !site)
@@ -128,16 +143,11 @@ int mdm_endpoint_handle(request_rec *r)
         return mdm_http_refuse(r, mdm_result_make(r->pool, MDM_MSG_STORE_UNAVAILABLE,
                                                   "this process could not set its store up"));
     make_call(&call, r, site);
-    switch (dir->endpoint) {
-    case MDM_ENDPOINT_PROFILE:
-        return mdm_endpoint_profile(&call);
-    case MDM_ENDPOINT_DEVICE:
-        return mdm_endpoint_device(&call);
-    case MDM_ENDPOINT_SCEP:
-        return mdm_endpoint_scep(&call);
-    default:
-        return DECLINED;
-    }
+    status = dispatch(&call, dir->endpoint);
+    /* libldap and libpq, where they are built on OpenSSL, leave errors to the thread's next user.
+     */
+    ERR_clear_error();
+    return status;
 }
 
 /* URL of a path by a name of this vhost. Not simply ap_construct_url(): a client may send any Host

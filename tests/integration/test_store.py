@@ -3,15 +3,17 @@
 request succeeds as soon as the database is back."""
 
 import base64
+import os
 import signal
 import threading
 import time
 
 import pytest
 
-from harness import faults, postgres, scep
+from harness import faults, paths, postgres, scep
 from harness.database import PostgresDatabase, snapshot
 from harness.http import volley
+from harness.process import run
 from harness.site import ID
 from harness.slapd import password
 
@@ -164,6 +166,16 @@ def test_newer_schema(own_site):
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("program", ["test_store", "test_dbd_pool"])
+def test_unit_tests(world, program):
+    """The unit tests of the store and its pool, on a real server."""
+    database = world.make_database()
+    run(paths.BUILD / program, env=os.environ | {"MDM_TEST_PGSQL": database.conninfo})
+    ((commits,),) = database.query(
+        "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+    assert int(commits) > 100, "it was this database that they ran on"
 
 
 @pytest.fixture(scope="module")

@@ -182,13 +182,8 @@ int db_main(int (*test_sqlite)(void), int (*test_pgsql)(void))
     apr_initialize();
     if (!mkdtemp(db_folder))
         return 99;
-    db_kind = MDM_DBD_SQLITE;
-    failed = test_sqlite();
-    db_kind = MDM_DBD_PGSQL;
-    if (getenv("MDM_TEST_PGSQL"))
-        failed += test_pgsql();
-    else
-        print_message("MDM_TEST_PGSQL is not set: PostgreSQL is not tested\n");
+    db_kind = getenv("MDM_TEST_PGSQL") ? MDM_DBD_PGSQL : MDM_DBD_SQLITE;
+    failed = db_kind == MDM_DBD_PGSQL ? test_pgsql() : test_sqlite();
     nftw(db_folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     apr_terminate();
     return failed;

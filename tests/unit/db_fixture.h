@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * For unit tests of store_dbd and dbd_pool: a fresh database for each test, SQLite in a temporary
- * folder, and PostgreSQL if MDM_TEST_PGSQL holds a conninfo (of a database whose tables may be
- * dropped). Depends on them, core and cmocka.
+ * For unit tests of store_dbd and dbd_pool: a fresh database for each test. SQLite in a temporary
+ * folder; PostgreSQL instead if MDM_TEST_PGSQL holds the conninfo of a database whose tables may be
+ * dropped, as the integration tests see to. Depends on them, core and cmocka.
  */
 #ifndef DB_FIXTURE_H
 #define DB_FIXTURE_H
@@ -18,7 +18,7 @@ extern const char *db_target;
 extern mdm_dbd_pool_t *db_pool;
 extern const mdm_store_t *db_store;
 
-/* main() of a program: both groups of tests, each with db_kind set; its exit status. */
+/* main() of a program: the tests for one kind of database, which db_kind tells; its exit status. */
 int db_main(int (*test_sqlite)(void), int (*test_pgsql)(void));
 
 /* For cmocka_unit_test_setup_teardown(). */

@@ -23,11 +23,24 @@ static fake_world_t *fresh(void)
     return fake_world_create(pki_pool);
 }
 
+/* As phase 1 does it. */
+static mdm_result_t offer(fake_world_t *fake, const char *user, mdm_enrollment_t **row,
+                          const char **challenge)
+{
+    mdm_result_t r = mdm_enrollment_make(pki_pool, &fake->world, user, LIFETIME, row);
+
+    if (r.kind != MDM_OK)
+        return r;
+    *challenge = mdm_challenge_make(pki_pool, &fake->world);
+    if (*challenge == NULL)
+        return mdm_random_failed(pki_pool);
+    return mdm_enrollment_offer(pki_pool, &fake->world, *row, *challenge, LIFETIME);
+}
+
 static mdm_enrollment_t *offered(fake_world_t *fake, const char **challenge)
 {
     mdm_enrollment_t *row = NULL;
-    mdm_result_t r =
-        mdm_enrollment_offer(pki_pool, &fake->world, "anna", LIFETIME, &row, challenge);
+    mdm_result_t r = offer(fake, "anna", &row, challenge);
 
     assert_int_equal(r.message, MDM_MSG_NONE);
     return row;
@@ -115,21 +128,14 @@ static void offer_wants_a_user_name(void **state)
     memset(longest, 'x', 256);
     memset(too_long, 'x', 257);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        mdm_result_t r =
-            mdm_enrollment_offer(pki_pool, &fake->world, bad[i], LIFETIME, &row, &secret);
+        mdm_result_t r = offer(fake, bad[i], &row, &secret);
         assert_int_equal(r.message, MDM_MSG_USER_NAME);
         assert_int_equal(r.kind, MDM_REFUSED);
     }
     assert_int_equal(fake->store->calls, 0);
-    assert_int_equal(
-        mdm_enrollment_offer(pki_pool, &fake->world, longest, LIFETIME, &row, &secret).kind,
-        MDM_OK);
-    assert_int_equal(
-        mdm_enrollment_offer(pki_pool, &fake->world, "*)(uid=*", LIFETIME, &row, &secret).kind,
-        MDM_OK);
-    assert_int_equal(
-        mdm_enrollment_offer(pki_pool, &fake->world, "zo\xc3\xab", LIFETIME, &row, &secret).kind,
-        MDM_OK);
+    assert_int_equal(offer(fake, longest, &row, &secret).kind, MDM_OK);
+    assert_int_equal(offer(fake, "*)(uid=*", &row, &secret).kind, MDM_OK);
+    assert_int_equal(offer(fake, "zo\xc3\xab", &row, &secret).kind, MDM_OK);
 }
 
 static void offer_needs_randomness(void **state)
@@ -142,7 +148,7 @@ static void offer_needs_randomness(void **state)
         mdm_result_t r;
 
         fake->random_fail_at = nth;
-        r = mdm_enrollment_offer(pki_pool, &fake->world, "anna", LIFETIME, &row, &secret);
+        r = offer(fake, "anna", &row, &secret);
         assert_int_equal(r.message, MDM_MSG_RANDOM);
         assert_int_equal(fake->store->calls, 0);
     }
@@ -160,7 +166,7 @@ static void offer_needs_the_store(void **state)
             mdm_result_t r;
 
             fake_store_fail(fake->store, nth, after);
-            r = mdm_enrollment_offer(pki_pool, &fake->world, "anna", LIFETIME, &row, &secret);
+            r = offer(fake, "anna", &row, &secret);
             assert_int_equal(r.message, MDM_MSG_STORE_UNAVAILABLE);
             assert_true(fake->store->challenges->nelts <= fake->store->enrollments->nelts);
             offered(fake, &secret);

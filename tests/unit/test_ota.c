@@ -307,6 +307,26 @@ static void no_signature(void **state)
     }
 }
 
+/* Whatever fails before the writes of phase 1 leaves nothing behind. */
+static void failed_offer_writes_nothing(void **state)
+{
+    ota_site_t *site = ota_site();
+    const int draws = 3; /* the row's id, the challenge, the profile's UUID */
+
+    (void)state;
+    for (int nth = 1; nth <= draws; nth++) {
+        site->fake->random_fail_at = site->fake->random_calls + nth;
+        assert_int_equal(ota_offer(site, "anna").message, MDM_MSG_RANDOM);
+        assert_null(site->reply.body);
+    }
+    site->signer.key = ota_ec_key; /* not the certificate's */
+    assert_int_equal(ota_offer(site, "anna").message, MDM_MSG_CRYPTO);
+    assert_null(site->reply.body);
+    assert_int_equal(site->fake->store->calls, 0);
+    site->signer.key = ota_vhost_key;
+    assert_int_equal(ota_offer(site, "anna").kind, MDM_OK);
+}
+
 static void offer_refuses_users(void **state)
 {
     ota_site_t *site = ota_site();
@@ -333,6 +353,7 @@ int main(void)
         cmocka_unit_test(store_stays_away),
         cmocka_unit_test(no_randomness),
         cmocka_unit_test(no_signature),
+        cmocka_unit_test(failed_offer_writes_nothing),
         cmocka_unit_test(offer_refuses_users),
     };
 
