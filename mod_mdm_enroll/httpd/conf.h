@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The configuration of a vhost and of a <Location>: what directives set, how it merges, and what is
- * made of it at start. conf_directives.c, conf_endpoint.c and conf_payload.c set; conf_check.c
- * cross-checks; conf_make.c makes; conf_start.c completes it in post_config and in each child.
+ * The configuration of a vhost: what directives set, how it merges, and what is made of it at
+ * start. conf_directives.c, conf_endpoint.c and conf_payload.c set; conf_check.c cross-checks;
+ * conf_make.c makes; conf_start.c completes it in post_config and in each child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
@@ -26,12 +26,6 @@ typedef enum {
     MDM_ENDPOINT_SCEP
 } mdm_endpoint_t;
 #define MDM_ENDPOINT_COUNT 4
-
-/* Per <Location>. */
-typedef struct mdm_dir_conf_t {
-    mdm_endpoint_t endpoint;
-    const char *path; /* of the <Location>, as httpd compares it: not escaped */
-} mdm_dir_conf_t;
 
 /* The server-level directives. */
 typedef enum {
@@ -63,7 +57,7 @@ typedef enum {
 
 /* Where an endpoint is. */
 typedef struct mdm_place_t {
-    const char *path;         /* NULL: this vhost has no such endpoint */
+    const char *path; /* as httpd compares it: not escaped. NULL: there is no such endpoint */
     const server_rec *server; /* in which it was written: this vhost or the main server */
     const ap_directive_t *where;
 } mdm_place_t;
@@ -138,13 +132,10 @@ typedef struct mdm_server_conf_t {
 
 extern const command_rec mdm_conf_directives[];
 
-void *mdm_conf_create_dir(apr_pool_t *p, char *dir);
-void *mdm_conf_merge_dir(apr_pool_t *p, void *base, void *add);
 void *mdm_conf_create_server(apr_pool_t *p, server_rec *s);
 void *mdm_conf_merge_server(apr_pool_t *p, void *base, void *add);
 
 mdm_server_conf_t *mdm_conf_server(const server_rec *s);
-const mdm_dir_conf_t *mdm_conf_dir(const request_rec *r);
 
 /* "profile", "device", "scep". */
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint);

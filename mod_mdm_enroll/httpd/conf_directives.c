@@ -20,26 +20,7 @@ mdm_server_conf_t *mdm_conf_server(const server_rec *s)
     return ap_get_module_config(s->module_config, &mdm_enroll_module);
 }
 
-const mdm_dir_conf_t *mdm_conf_dir(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &mdm_enroll_module);
-}
-
 /* --- creating and merging --- */
-
-void *mdm_conf_create_dir(apr_pool_t *p, char *dir)
-{
-    (void)dir;
-    return apr_pcalloc(p, sizeof(mdm_dir_conf_t));
-}
-
-void *mdm_conf_merge_dir(apr_pool_t *p, void *base, void *add)
-{
-    const mdm_dir_conf_t *inner = add;
-
-    (void)p;
-    return inner->endpoint == MDM_ENDPOINT_NONE ? base : add;
-}
 
 void *mdm_conf_create_server(apr_pool_t *p, server_rec *s)
 {

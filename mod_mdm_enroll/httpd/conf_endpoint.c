@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MDMEnrollEndpoint: makes a <Location> an endpoint, and its path known to the vhost.
+ * MDMEnrollEndpoint: makes the path of a <Location> an endpoint of the vhost.
  */
 #include "conf.h"
 
@@ -62,13 +62,13 @@ static mdm_endpoint_t parse(const char *name)
 
 const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
 {
-    mdm_dir_conf_t *conf = dir;
     mdm_server_conf_t *server = mdm_conf_server(cmd->server);
     mdm_endpoint_t endpoint = parse(kind);
     const char *why = misplaced(cmd);
     mdm_place_t *place = &server->endpoints[endpoint];
     int i;
 
+    (void)dir;
     if (why)
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", why, NULL);
     if (endpoint == MDM_ENDPOINT_NONE)
@@ -91,9 +91,7 @@ const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
                                 server->endpoints[i].where->filename,
                                 server->endpoints[i].where->line_num);
     }
-    conf->endpoint = endpoint;
-    conf->path = apr_pstrdup(cmd->pool, cmd->path);
-    place->path = conf->path;
+    place->path = apr_pstrdup(cmd->pool, cmd->path);
     place->server = cmd->server;
     place->where = cmd->directive;
     return NULL;

@@ -20,46 +20,71 @@ APLOG_USE_MODULE(mdm_enroll);
 
 #define HANDLER "mdm-enroll"
 
-int mdm_endpoint_guard(request_rec *r)
+/* The endpoint that a request is for: its very path is one of this vhost's. Where a vhost has one
+ * of its own, the inherited one of that kind is none of its. */
+static mdm_endpoint_t endpoint_of(request_rec *r)
 {
-    const mdm_dir_conf_t *dir = mdm_conf_dir(r);
-    const mdm_site_t *site = mdm_conf_server(r->server)->site;
-    int status;
+    const mdm_server_conf_t *conf = mdm_conf_server(r->server);
+    int i;
 
-    if (dir->endpoint == MDM_ENDPOINT_NONE || !ap_is_initial_req(r))
-        return DECLINED;
-    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
-    if (site &&
-        (dir->endpoint == MDM_ENDPOINT_SCEP || site->base_url || ap_ssl_conn_is_ssl(r->connection)))
-        return DECLINED;
-    status = mdm_http_refuse(
-        r, mdm_result_make(r->pool, MDM_MSG_HTTP_NOT_SECURE, "%s",
-                           site ? "the request came by plain http; wanted: https, or "
-                                  "MDMEnrollBaseURL if a proxy ends TLS"
-                                : "the endpoint was inherited by a vhost that has neither TLS nor "
-                                  "MDMEnrollBaseURL with MDMEnrollSigner"));
-    /* DONE is httpd's word for: the reply is out, neither authenticate nor handle. */
-    return status == OK ? DONE : status;
+    for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++)
+        if (conf->endpoints[i].path && !strcmp(conf->endpoints[i].path, r->uri))
+            return ap_is_initial_req(r) ? (mdm_endpoint_t)i : MDM_ENDPOINT_NONE;
+    return MDM_ENDPOINT_NONE;
 }
 
-/* ap_auth_type tells a user whom a module authenticated from a mere name. Recent mod_ssl sets it
- * for SSLUserName too, whether the certificate was verified or not. */
-static int authenticated(request_rec *r)
+/* SCEP protects its own messages. */
+static int secure(request_rec *r, mdm_endpoint_t endpoint)
 {
-    const char *verified;
+    const mdm_site_t *site = mdm_conf_server(r->server)->site;
 
-    if (!r->user || !r->ap_auth_type)
-        return 0;
-    if (strcmp(r->ap_auth_type, "ClientCert"))
-        return 1;
-    verified = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, "SSL_CLIENT_VERIFY");
-    return verified && !strcmp(verified, "SUCCESS");
+    return site &&
+           (endpoint == MDM_ENDPOINT_SCEP || site->base_url || ap_ssl_conn_is_ssl(r->connection));
+}
+
+int mdm_endpoint_store(request_rec *r)
+{
+    if (endpoint_of(r) == MDM_ENDPOINT_NONE)
+        return DECLINED;
+    r->proxyreq = PROXYREQ_NONE;
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    return OK;
+}
+
+int mdm_endpoint_access(request_rec *r)
+{
+    mdm_endpoint_t endpoint = endpoint_of(r);
+
+    return endpoint != MDM_ENDPOINT_NONE && !secure(r, endpoint) ? OK : DECLINED;
+}
+
+/* What mod_ssl says of a user whose name it took from a certificate (SSLUserName). */
+static int named_by_certificate(const request_rec *r)
+{
+    return r->ap_auth_type && !strcmp(r->ap_auth_type, "ClientCert");
+}
+
+static void remember(request_rec *r)
+{
+    ap_set_module_config(r->request_config, &mdm_enroll_module, apr_pstrdup(r->pool, r->user));
 }
 
 int mdm_endpoint_remember(request_rec *r)
 {
-    if (mdm_conf_dir(r)->endpoint == MDM_ENDPOINT_PROFILE && authenticated(r))
-        ap_set_module_config(r->request_config, &mdm_enroll_module, apr_pstrdup(r->pool, r->user));
+    if (endpoint_of(r) == MDM_ENDPOINT_PROFILE && r->user && !named_by_certificate(r))
+        remember(r);
+    return DECLINED;
+}
+
+int mdm_endpoint_remember_certificate(request_rec *r)
+{
+    const char *verified;
+
+    if (endpoint_of(r) != MDM_ENDPOINT_PROFILE || !r->user || !named_by_certificate(r))
+        return DECLINED;
+    verified = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, "SSL_CLIENT_VERIFY");
+    if (verified && !strcmp(verified, "SUCCESS"))
+        remember(r);
     return DECLINED;
 }
 
@@ -72,7 +97,7 @@ const char *mdm_endpoint_user(const request_rec *r)
 
 int mdm_endpoint_claim(request_rec *r)
 {
-    if (mdm_conf_dir(r)->endpoint == MDM_ENDPOINT_NONE || !ap_is_initial_req(r))
+    if (endpoint_of(r) == MDM_ENDPOINT_NONE)
         return DECLINED;
     r->handler = HANDLER;
     return OK;
@@ -124,26 +149,43 @@ static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
     }
 }
 
+static mdm_result_t check_https(request_rec *r, mdm_endpoint_t endpoint)
+{
+    if (secure(r, endpoint))
+        return mdm_result_ok();
+    return mdm_result_make(r->pool, MDM_MSG_HTTP_NOT_SECURE, "%s",
+                           mdm_conf_server(r->server)->site
+                               ? "the request came by plain http; wanted: https, or "
+                                 "MDMEnrollBaseURL if a proxy ends TLS"
+                               : "the endpoint was inherited by a vhost that has neither TLS nor "
+                                 "MDMEnrollBaseURL with MDMEnrollSigner");
+}
+
+int mdm_endpoint_refuse(request_rec *r, mdm_result_t result)
+{
+    /* At the one endpoint that a browser comes to, a person reads the answer as it is. */
+    return endpoint_of(r) == MDM_ENDPOINT_PROFILE ? mdm_http_refuse_page(r, result)
+                                                  : mdm_http_refuse(r, result);
+}
+
 int mdm_endpoint_handle(request_rec *r)
 {
-    const mdm_dir_conf_t *dir = mdm_conf_dir(r);
-    const mdm_server_conf_t *conf = mdm_conf_server(r->server);
-    const mdm_site_t *site = conf->site;
+    mdm_endpoint_t endpoint = endpoint_of(r);
+    const mdm_site_t *site = mdm_conf_server(r->server)->site;
+    mdm_result_t result;
     mdm_call_t call;
     int status;
 
-    if (!r->handler || strcmp(r->handler, HANDLER) || dir->endpoint == MDM_ENDPOINT_NONE ||
-        !ap_is_initial_req(r) || !site)
+    if (endpoint == MDM_ENDPOINT_NONE)
         return DECLINED;
-    /* A vhost with an endpoint of its own must not serve the inherited one beside it, which may let
-     * others in. */
-    if (strcmp(r->uri, dir->path) || strcmp(dir->path, conf->endpoints[dir->endpoint].path))
-        return mdm_http_status(r, HTTP_NOT_FOUND);
-    if (!site->store)
-        return mdm_http_refuse(r, mdm_result_make(r->pool, MDM_MSG_STORE_UNAVAILABLE,
-                                                  "this process could not set its store up"));
+    result = check_https(r, endpoint);
+    if (result.kind == MDM_OK && !site->store)
+        result = mdm_result_make(r->pool, MDM_MSG_STORE_UNAVAILABLE,
+                                 "this process could not set its store up");
+    if (result.kind != MDM_OK)
+        return mdm_endpoint_refuse(r, result);
     make_call(&call, r, site);
-    status = dispatch(&call, dir->endpoint);
+    status = dispatch(&call, endpoint);
     /* libldap and libpq, where they are built on OpenSSL, leave errors to the thread's next user.
      */
     ERR_clear_error();
@@ -197,7 +239,7 @@ int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_repl
     mdm_http_variable(r, "MDM_USER", facts->user);
     mdm_http_device(r, device);
     if (result.kind != MDM_OK)
-        return mdm_http_refuse(r, result);
+        return mdm_endpoint_refuse(r, result);
     about = device ? apr_psprintf(r->pool, ", UDID %s, serial %s, product %s", device->udid,
                                   device->serial, mdm_result_quote_text(r->pool, device->product))
                    : "";

@@ -22,20 +22,26 @@ typedef struct mdm_call_t {
     mdm_world_t world;
 } mdm_call_t;
 
-/* Hook header_parser, before httpd asks for a password: nothing that an endpoint answers may be
- * kept, and what needs https is not served, nor asked a password for, without it. */
-int mdm_endpoint_guard(request_rec *r);
+/* Hook map_to_storage: an endpoint is no file and nobody's back end, whatever else maps its path
+ * (ProxyPass, RewriteRule, a folder of that name). Nothing that it answers may be kept. */
+int mdm_endpoint_store(request_rec *r);
 
-/* Hook fixups, before mod_ssl's, where SSLUserName puts the name of a certificate in r->user that
- * perhaps nobody verified: remember whom httpd authenticated. */
+/* Hook access_checker_ex: what the handler will refuse for want of https is not asked a password
+ * for. A redirect to https, wherever it is configured, still comes before the handler. */
+int mdm_endpoint_access(request_rec *r);
+
+/* Hook auth_checker, which httpd calls once somebody is authenticated: remember whom. */
 int mdm_endpoint_remember(request_rec *r);
 
-/* That user; "" if there is none. */
+/* Hook fixups, before mod_ssl's: the same for a name by SSLUserName, which counts only if mod_ssl
+ * verified the certificate. */
+int mdm_endpoint_remember_certificate(request_rec *r);
+
+/* The user remembered; "" if there is none. */
 const char *mdm_endpoint_user(const request_rec *r);
 
-/* Hook fixups: every request in the <Location> of an endpoint belongs to the module, whatever else
- * might map it (FallbackResource, RewriteRule in .htaccess); the handler serves the very path only,
- * the others are 404. */
+/* Hook fixups: the request is the module's, whatever else would handle it (FallbackResource,
+ * SetHandler). */
 int mdm_endpoint_claim(request_rec *r);
 
 /* Hook handler. */
@@ -48,6 +54,9 @@ int mdm_endpoint_scep(mdm_call_t *call);
 
 /* What core needs to know of the request: the signer and the URLs of this vhost. */
 mdm_ota_request_t mdm_endpoint_request(const mdm_call_t *call);
+
+/* Refuse as the endpoint's client understands it. Returns what the handler is to return. */
+int mdm_endpoint_refuse(request_rec *r, mdm_result_t result);
 
 /* Answer with a profile, or refuse; tell LogFormat and, in one line, the log what it was about. */
 int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_reply_t *reply,

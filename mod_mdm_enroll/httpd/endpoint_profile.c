@@ -21,7 +21,7 @@ int mdm_endpoint_profile(mdm_call_t *call)
         return mdm_http_not_allowed(r, M_GET, M_POST);
     mdm_http_drain(r);
     if (!*user)
-        return mdm_http_refuse(
+        return mdm_endpoint_refuse(
             r, mdm_result_make(r->pool, MDM_MSG_HTTP_NO_USER,
                                "httpd authenticated nobody for %s; add AuthType, a provider and "
                                "\"Require valid-user\" or stricter to this <Location>; a name by "

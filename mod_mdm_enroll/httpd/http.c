@@ -87,6 +87,16 @@ void mdm_http_drain(request_rec *r)
         take(r, NULL, 0, MDM_HTTP_DRAIN_BYTES, &total);
 }
 
+/* The log line, and the variable; returns the message id. */
+static const char *tell(request_rec *r, const mdm_result_t *result)
+{
+    const char *code = mdm_result_code(r->pool, result->message);
+
+    mdm_http_variable(r, "MDM_RESULT", code);
+    mdm_log_result(r, result);
+    return code;
+}
+
 static int refuse_long(request_rec *r, apr_size_t max)
 {
     return mdm_http_refuse(r, mdm_result_make(r->pool, MDM_MSG_HTTP_BODY_TOO_LARGE,
@@ -108,8 +118,7 @@ static int refuse_unread(request_rec *r, apr_status_t rv)
                         rv == AP_FILTER_ERROR ? "a filter has answered already"
                                               : apr_strerror(rv, reason, sizeof(reason)));
 
-    mdm_http_variable(r, "MDM_RESULT", mdm_result_code(r->pool, message));
-    mdm_log_result(r, &result);
+    tell(r, &result);
     return status;
 }
 
@@ -140,6 +149,8 @@ int mdm_http_read(request_rec *r, apr_size_t max, const char **body, apr_size_t 
 
 int mdm_http_send(request_rec *r, const char *type, const char *body, apr_size_t len)
 {
+    /* Each answer is made for this request: a part of it is no good with a part of the next. */
+    apr_table_unset(r->headers_in, "Range");
     ap_set_content_type(r, type);
     ap_set_content_length(r, (apr_off_t)len);
     if (ap_rwrite(body, (int)len, r) < 0)
@@ -162,16 +173,19 @@ static int send_json(request_rec *r, const char *code, const char *message)
     return mdm_http_send(r, "application/json", body, strlen(body));
 }
 
-int mdm_http_refuse(request_rec *r, mdm_result_t result)
+/* What httpd's own page of an error says. */
+static int forbid(request_rec *r, const char *message)
 {
-    const char *code = mdm_result_code(r->pool, result.message);
+    apr_table_setn(r->notes, "verbose-error-to", "*");
+    apr_table_setn(r->notes, "error-notes",
+                   apr_pstrcat(r->pool, "<br />\n", ap_escape_html(r->pool, message), NULL));
+    return HTTP_FORBIDDEN;
+}
 
-    mdm_http_variable(r, "MDM_RESULT", code);
-    mdm_log_result(r, &result);
-    mdm_http_drain(r);
-    switch (result.kind) {
-    case MDM_REFUSED:
-        return send_json(r, code, result.user);
+/* The status of a result that no person reads. */
+static int status_of(request_rec *r, const mdm_result_t *result)
+{
+    switch (result->kind) {
     case MDM_MALFORMED:
         return HTTP_BAD_REQUEST;
     case MDM_TOO_LARGE:
@@ -184,14 +198,28 @@ int mdm_http_refuse(request_rec *r, mdm_result_t result)
     }
 }
 
-int mdm_http_status(request_rec *r, int status)
+int mdm_http_refuse(request_rec *r, mdm_result_t result)
 {
+    const char *code = tell(r, &result);
+
     mdm_http_drain(r);
-    return status;
+    return result.kind == MDM_REFUSED ? send_json(r, code, result.user) : status_of(r, &result);
+}
+
+int mdm_http_refuse_page(request_rec *r, mdm_result_t result)
+{
+    tell(r, &result);
+    mdm_http_drain(r);
+    return result.kind == MDM_REFUSED ? forbid(r, result.user) : status_of(r, &result);
 }
 
 int mdm_http_not_allowed(request_rec *r, int method, int other_method)
 {
+    mdm_result_t result =
+        mdm_result_make(r->pool, MDM_MSG_HTTP_METHOD, "%s of %s", r->method, r->uri);
+
+    tell(r, &result);
+    mdm_http_drain(r);
     ap_allow_standard_methods(r, REPLACE_ALLOW, method, other_method, -1);
-    return mdm_http_status(r, HTTP_METHOD_NOT_ALLOWED);
+    return HTTP_METHOD_NOT_ALLOWED;
 }

@@ -24,17 +24,19 @@ int mdm_http_read(request_rec *r, apr_size_t max, const char **body, apr_size_t 
 /* Read and drop what remains of the request body, up to MDM_HTTP_DRAIN_BYTES. */
 void mdm_http_drain(request_rec *r);
 
-/* Answer 200. type must outlive the request. Returns what the handler is to return. */
+/* Answer with r->status, 200 unless it was set. type must outlive the request. Returns what the
+ * handler is to return. */
 int mdm_http_send(request_rec *r, const char *type, const char *body, apr_size_t len);
 
 /* Log a refusal, drain the body and answer: 403 with JSON, the only form that Apple devices show to
  * their user; every other status by way of ErrorDocument. Returns what the handler is to return. */
 int mdm_http_refuse(request_rec *r, mdm_result_t result);
 
-/* Answer with a status and ErrorDocument, without a log line of our own. */
-int mdm_http_status(request_rec *r, int status);
+/* The same for a browser: 403 is httpd's own page with the text in it, or ErrorDocument. */
+int mdm_http_refuse_page(request_rec *r, mdm_result_t result);
 
-/* 405, with the methods (M_GET, M_POST) that would have been right; -1 for no second one. */
+/* Log and answer 405, with the methods (M_GET, M_POST) that would have been right; -1 for no second
+ * one. */
 int mdm_http_not_allowed(request_rec *r, int method, int other_method);
 
 /* Set a variable for expressions, LogFormat's %{…}e and %{…}n and CGI-like consumers; NULL and ""

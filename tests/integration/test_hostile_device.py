@@ -333,6 +333,7 @@ def test_body_of_exactly_the_limit(hosts, http2, length):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_other_methods(hosts, method):
+    hosts.expect("HTTP_METHOD")
     with unchanged(hosts.database):
         response = hosts.curl(DEVICE, "--request", method)
     assert response.status == 405

@@ -355,6 +355,7 @@ def test_post_without_operation(hosts):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_other_methods(hosts, method):
+    hosts.expect("HTTP_METHOD")
     with unchanged(hosts.database):
         response = hosts.curl(SCEP + "?operation=GetCACaps", "--request", method)
     assert response.status == 405

@@ -32,6 +32,13 @@ def load_modules():
                    for m in MODULES if m not in built_in and m.removeprefix("mod_") not in built_in)
 
 
+def load_more(*names):
+    """LoadModule lines of further modules, for a configuration that may have them already."""
+    folder = paths.httpd_modules()
+    return "".join(f"<IfModule !{n}_module>\nLoadModule {n}_module {folder}/mod_{n}.so\n</IfModule>\n"
+                   for n in names)
+
+
 # Every server that runs; the log of each is watched (conftest.py).
 running = []
 
@@ -62,9 +69,9 @@ class Httpd:
             f"ErrorLog {self.folder}/error.log\n"
             f"ErrorLogFormat {log.FORMAT}\n"
             "LogLevel info\n"
-            'LogFormat "%P %>s %m %U phase=%{MDM_PHASE}e enrollment=%{MDM_ENROLLMENT}e '
-            'user=%{MDM_USER}e udid=%{MDM_UDID}e serial=%{MDM_SERIAL}e result=%{MDM_RESULT}e '
-            'certificate=%{MDM_CERTIFICATE}e" facts\n'
+            'LogFormat "%P %>s %m %U phase=%<{MDM_PHASE}e enrollment=%<{MDM_ENROLLMENT}e '
+            'user=%<{MDM_USER}e udid=%<{MDM_UDID}e serial=%<{MDM_SERIAL}e result=%<{MDM_RESULT}e '
+            'certificate=%<{MDM_CERTIFICATE}e" facts\n'
             f"CustomLog {self.access_file} facts\n"
             # A child that has a request to finish keeps its slot beside its successor; as many as
             # are wanted run for all that (MaxRequestWorkers).
