@@ -43,8 +43,79 @@ static BIO *source_bio(const void *bytes, apr_size_t len)
 
 /* --- verifying --- */
 
+/* The content of a ContentInfo of that type (RFC 5652 section 3). 0 if it is none, or of another.
+ */
+static int content_of_type(const void *message, apr_size_t len, const unsigned char *type,
+                           apr_size_t type_len, int *other, mdm_der_t *content)
+{
+    mdm_der_t left = mdm_der_content(message, len);
+    mdm_der_t info, part;
+
+    *other = 0;
+    if (!mdm_der_expect(&left, MDM_DER_SEQUENCE, &info) ||
+        !mdm_der_expect(&info, MDM_DER_OID, &part))
+        return 0;
+    *other = !mdm_der_equal(&part, MDM_DER_OID, type, type_len);
+    return !*other && mdm_der_expect(&info, MDM_DER_CONTEXT_0, &part) &&
+           mdm_der_expect(&part, MDM_DER_SEQUENCE, content);
+}
+
+/* What OpenSSL would decode of a SignedData (RFC 5652 section 5.1) at once, before anybody could
+ * stop it. Returns why it may not, or NULL. */
+static const char *why_not_decode(mdm_der_t signed_data, int max_certificates)
+{
+    mdm_der_t part, certificate;
+    int count = 0;
+
+    /* version, digestAlgorithms, encapContentInfo */
+    for (int i = 0; i < 3; i++)
+        if (!mdm_der_next(&signed_data, &part))
+            return "it is cut off";
+    if (!mdm_der_expect(&signed_data, MDM_DER_CONTEXT_0, &part))
+        part.len = 0;
+    for (; part.len > 0; count++) {
+        if (count == max_certificates)
+            return "there are more of them than are taken";
+        if (!mdm_der_next(&part, &certificate) || !mdm_x509_key_decodable(&certificate))
+            return "one has no key of RSA, P-256, P-384 or P-521";
+    }
+    return mdm_der_expect(&signed_data, MDM_DER_CONTEXT_1, &part) ? "there are CRLs beside them"
+                                                                  : NULL;
+}
+
+static mdm_result_t check_before_decoding(apr_pool_t *p, const void *message, apr_size_t len,
+                                          int max_certificates)
+{
+    static const unsigned char type[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02};
+    mdm_der_t signed_data;
+    int other;
+
+    if (!content_of_type(message, len, type, sizeof(type), &other, &signed_data)) {
+        return other ? mdm_result_make(p, MDM_MSG_CMS_CONTENT_TYPE,
+                                       "a CMS message of another type, wanted " LN_pkcs7_signed)
+                     : mdm_result_make(p, MDM_MSG_CMS_DECODE, "not a CMS message");
+    }
+    const char *why = why_not_decode(signed_data, max_certificates);
+    if (why) {
+        return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES,
+                               "the certificates are not decoded: %s; wanted at most %d, and "
+                               "nothing dear",
+                               why, max_certificates);
+    }
+    return mdm_result_ok();
+}
+
+int mdm_cms_is_enveloped(const void *message, apr_size_t len)
+{
+    static const unsigned char type[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x03};
+    mdm_der_t enveloped_data;
+    int other;
+
+    return content_of_type(message, len, type, sizeof(type), &other, &enveloped_data);
+}
+
 /* Exactly one ContentInfo, and nothing behind it. */
-static mdm_result_t decode(apr_pool_t *p, const void *message, apr_size_t len,
+static mdm_result_t decode(apr_pool_t *p, const void *message, apr_size_t len, int max_certificates,
                            CMS_ContentInfo **info)
 {
     const unsigned char *at = message;
@@ -53,11 +124,9 @@ static mdm_result_t decode(apr_pool_t *p, const void *message, apr_size_t len,
         return mdm_result_make(p, MDM_MSG_CMS_DECODE, "a CMS message of %" APR_SIZE_T_FMT " bytes",
                                len);
     }
-    if (!mdm_x509_keys_bounded(message, len, MDM_CMS_MAX_CERTIFICATES)) {
-        return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES,
-                               "more than %d EC keys, or one with parameters of its own",
-                               MDM_CMS_MAX_CERTIFICATES);
-    }
+    mdm_result_t r = check_before_decoding(p, message, len, max_certificates);
+    if (r.kind != MDM_OK)
+        return r;
     CMS_ContentInfo *found = own_info(p, d2i_CMS_ContentInfo(NULL, &at, (long)len));
     if (!found) {
         return mdm_result_make(p, MDM_MSG_CMS_DECODE, "not a CMS message: %s",
@@ -72,15 +141,10 @@ static mdm_result_t decode(apr_pool_t *p, const void *message, apr_size_t len,
     return mdm_result_ok();
 }
 
-/* SignedData over id-data, with its content. */
+/* Over id-data, with its content. */
 static mdm_result_t check_content(apr_pool_t *p, CMS_ContentInfo *info)
 {
-    const ASN1_OBJECT *type = CMS_get0_type(info);
-    if (OBJ_obj2nid(type) != NID_pkcs7_signed) {
-        return mdm_result_make(p, MDM_MSG_CMS_CONTENT_TYPE, "a CMS message of type %s, wanted %s",
-                               mdm_object_text(p, type), LN_pkcs7_signed);
-    }
-    type = CMS_get0_eContentType(info);
+    const ASN1_OBJECT *type = CMS_get0_eContentType(info);
     if (OBJ_obj2nid(type) != NID_pkcs7_data) {
         return mdm_result_make(p, MDM_MSG_CMS_CONTENT_TYPE, "signed content of type %s, wanted %s",
                                mdm_object_text(p, type), LN_pkcs7_data);
@@ -96,10 +160,6 @@ static mdm_result_t check_content(apr_pool_t *p, CMS_ContentInfo *info)
 static mdm_result_t find_signer(apr_pool_t *p, mdm_cms_t *cms)
 {
     int count = sk_X509_num(cms->certs);
-    if (count > MDM_CMS_MAX_CERTIFICATES) {
-        return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES, "%d certificates, wanted at most %d",
-                               count, MDM_CMS_MAX_CERTIFICATES);
-    }
     for (int i = 0; i < count; i++) {
         X509 *cert = sk_X509_value(cms->certs, i);
         if (CMS_SignerInfo_cert_cmp(cms->signer_info, cert) != 0)
@@ -117,11 +177,12 @@ static mdm_result_t find_signer(apr_pool_t *p, mdm_cms_t *cms)
     return mdm_result_ok();
 }
 
-mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, mdm_cms_t **cms)
+mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, int max_certificates,
+                          mdm_cms_t **cms)
 {
     mdm_cms_t *opened = apr_pcalloc(p, sizeof(*opened));
 
-    mdm_result_t r = decode(p, message, len, &opened->info);
+    mdm_result_t r = decode(p, message, len, max_certificates, &opened->info);
     if (r.kind != MDM_OK)
         return r;
     r = check_content(p, opened->info);
@@ -145,6 +206,16 @@ mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, md
 X509 *mdm_cms_signer(const mdm_cms_t *cms)
 {
     return cms->signer;
+}
+
+const CMS_SignerInfo *mdm_cms_signer_info(const mdm_cms_t *cms)
+{
+    return cms->signer_info;
+}
+
+const ASN1_OCTET_STRING *mdm_cms_content(const mdm_cms_t *cms)
+{
+    return *CMS_get0_content(cms->info);
 }
 
 /* Whether a signature algorithm is one that the key can make, over that digest: rsaEncryption or
@@ -247,7 +318,7 @@ mdm_result_t mdm_cms_verify(apr_pool_t *p, const mdm_cms_t *cms, unsigned int fl
         ERR_clear_error();
         return r;
     }
-    const ASN1_OCTET_STRING *octets = *CMS_get0_content(cms->info);
+    const ASN1_OCTET_STRING *octets = mdm_cms_content(cms);
     if (!signature_holds(cms, md, octets)) {
         return mdm_result_make(p, MDM_MSG_CMS_SIGNATURE, "the signature does not hold: %s",
                                mdm_openssl_reason(p));

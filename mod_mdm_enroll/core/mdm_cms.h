@@ -6,6 +6,7 @@
 #define MDM_CMS_H
 
 #include <apr_pools.h>
+#include <openssl/cms.h>
 #include <openssl/x509.h>
 
 #include "mdm_result.h"
@@ -14,18 +15,27 @@
 /* A SignedData message whose form holds and whose signature has not been looked at yet. */
 typedef struct mdm_cms_t mdm_cms_t;
 
-/* At most so many certificates may be in the bag (a Mac sends 4; each costs a decoding). */
+/* Certificates in the bag of a device's message: a Mac sends 4; each costs a decoding. */
 #define MDM_CMS_MAX_CERTIFICATES 8
 
 /* Decode a message and check its form, without any public-key operation: exactly one ContentInfo
- * and nothing behind it, SignedData over id-data with the content attached, exactly one SignerInfo,
- * whose certificate is in the bag and cannot be confused with another there. BER with indefinite
- * lengths passes. Everything is owned by p.
- * MDM_MSG_CMS_* otherwise. */
-mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, mdm_cms_t **cms);
+ * and nothing behind it, SignedData over id-data with the content attached, at most
+ * max_certificates in the bag, whose keys are RSA or EC on P-256, P-384 or P-521, no CRL, one
+ * SignerInfo, whose certificate is in the bag and cannot be confused with another there. BER with
+ * indefinite lengths passes. The bag is counted before OpenSSL decodes anything. Everything is
+ * owned by p. MDM_MSG_CMS_* otherwise. */
+mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, int max_certificates,
+                          mdm_cms_t **cms);
 
-/* The certificate of the one signer; owned by the message. */
+/* The certificate of the one signer, its SignerInfo, and the content, not verified yet; owned by
+ * the message. */
 X509 *mdm_cms_signer(const mdm_cms_t *cms);
+const CMS_SignerInfo *mdm_cms_signer_info(const mdm_cms_t *cms);
+const ASN1_OCTET_STRING *mdm_cms_content(const mdm_cms_t *cms);
+
+/* 1 if this looks like a ContentInfo of EnvelopedData, by its outermost tags: so that a decoder can
+ * be trusted to meet no certificate in it. */
+int mdm_cms_is_enveloped(const void *message, apr_size_t len);
 
 #define MDM_CMS_ALLOW_SHA1 1 /* for the device leg only: genuine devices sign with SHA-1 */
 

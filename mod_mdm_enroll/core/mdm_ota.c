@@ -346,7 +346,7 @@ mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
         return mdm_result_make(p, MDM_MSG_HTTP_BODY_TOO_LARGE,
                                "a message of %" APR_SIZE_T_FMT " bytes, wanted are at most %d", len,
                                MDM_OTA_MAX_BYTES);
-    r = mdm_cms_open(p, message, len, &cms);
+    r = mdm_cms_open(p, message, len, MDM_CMS_MAX_CERTIFICATES, &cms);
     if (r.kind != MDM_OK)
         return r;
     turn.signer = mdm_cms_signer(cms);

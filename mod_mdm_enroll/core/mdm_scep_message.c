@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Taking a SCEP client's message apart: form, signature, envelope, certificate request. Depends on
- * mdm_x509 and OpenSSL.
+ * mdm_cms, mdm_der, mdm_x509.
  */
 #include "mdm_scep_message.h"
 
@@ -15,12 +15,6 @@
 
 #define OID_CONTENT_TYPE "1.2.840.113549.1.9.3"
 #define OID_MESSAGE_DIGEST "1.2.840.113549.1.9.4"
-
-static apr_status_t free_cms(void *data)
-{
-    CMS_ContentInfo_free(data);
-    return APR_SUCCESS;
-}
 
 static apr_status_t free_request(void *data)
 {
@@ -81,7 +75,7 @@ static const char *printable(apr_pool_t *p, const ASN1_STRING *string, int max)
 
 static mdm_result_t read_attributes(apr_pool_t *p, mdm_scep_message_t *message)
 {
-    const CMS_SignerInfo *si = message->signer_info;
+    const CMS_SignerInfo *si = mdm_cms_signer_info(message->cms);
     const ASN1_OBJECT *content_type = attribute(si, OID_CONTENT_TYPE, V_ASN1_OBJECT);
     const ASN1_STRING *nonce = attribute(si, MDM_SCEP_OID_SENDER_NONCE, V_ASN1_OCTET_STRING);
 
@@ -108,67 +102,23 @@ static mdm_result_t read_attributes(apr_pool_t *p, mdm_scep_message_t *message)
     return mdm_result_ok();
 }
 
-static int count_certificates(CMS_ContentInfo *cms)
+/* The form is mdm_cms's to judge; here it is a message of SCEP. */
+static mdm_result_t as_scep(mdm_result_t r, apr_pool_t *p, mdm_message_t message)
 {
-    STACK_OF(X509) *certs = CMS_get1_certs(cms);
-    int count = certs != NULL ? sk_X509_num(certs) : 0;
-
-    sk_X509_pop_free(certs, X509_free);
-    return count;
-}
-
-static mdm_result_t check_form(apr_pool_t *p, mdm_scep_message_t *message)
-{
-    CMS_ContentInfo *cms = message->cms;
-    ASN1_OCTET_STRING **content;
-    STACK_OF(CMS_SignerInfo) *signers;
-    int certificates;
-
-    if (OBJ_obj2nid(CMS_get0_type(cms)) != NID_pkcs7_signed ||
-        OBJ_obj2nid(CMS_get0_eContentType(cms)) != NID_pkcs7_data)
-        return refuse(p, MDM_MSG_SCEP_MESSAGE, "not SignedData over id-data");
-    content = CMS_get0_content(cms);
-    if (content == NULL || *content == NULL)
-        return refuse(p, MDM_MSG_SCEP_MESSAGE, "SignedData without content");
-    signers = CMS_get0_SignerInfos(cms);
-    if (sk_CMS_SignerInfo_num(signers) != 1)
-        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE, "%d signatures, wanted is one",
-                               signers != NULL ? sk_CMS_SignerInfo_num(signers) : 0);
-    certificates = count_certificates(cms);
-    if (certificates > MDM_SCEP_MAX_CERTIFICATES)
-        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE, "%d certificates, at most %d are taken",
-                               certificates, MDM_SCEP_MAX_CERTIFICATES);
-    if (CMS_set1_signers_certs(cms, NULL, 0) != 1)
-        return refuse(p, MDM_MSG_SCEP_MESSAGE, "the signer's certificate is not in the message");
-    message->signer_info = sk_CMS_SignerInfo_value(signers, 0);
-    CMS_SignerInfo_get0_algs(message->signer_info, NULL, &message->signer, NULL, NULL);
-    return mdm_result_ok();
+    return r.kind == MDM_MALFORMED ? mdm_result_make(p, message, "%s", r.log) : r;
 }
 
 mdm_result_t mdm_scep_message_open(apr_pool_t *p, const void *bytes, apr_size_t len,
                                    mdm_scep_message_t **message)
 {
-    const unsigned char *end = bytes;
     mdm_scep_message_t *made = apr_pcalloc(p, sizeof(*made));
-    mdm_result_t r;
+    mdm_result_t r = mdm_cms_open(p, bytes, len, MDM_SCEP_MAX_CERTIFICATES, &made->cms);
 
-    if (!mdm_x509_keys_bounded(bytes, len, MDM_SCEP_MAX_CERTIFICATES)) {
-        return refuse(p, MDM_MSG_SCEP_MESSAGE,
-                      "too many EC keys, or one with parameters of its own");
-    }
-    made->cms = d2i_CMS_ContentInfo(NULL, &end, (long)len);
-    if (made->cms == NULL)
-        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE, "not a CMS message: %s",
-                               mdm_openssl_reason(p));
-    apr_pool_cleanup_register(p, made->cms, free_cms, apr_pool_cleanup_null);
-    if (end != (const unsigned char *)bytes + len)
-        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE,
-                               "%" APR_SIZE_T_FMT " bytes behind the CMS message",
-                               len - (apr_size_t)(end - (const unsigned char *)bytes));
+    if (r.kind != MDM_OK)
+        return as_scep(r, p, MDM_MSG_SCEP_MESSAGE);
+    made->signer = mdm_cms_signer(made->cms);
     made->digest = EVP_sha256();
-    r = check_form(p, made);
-    if (r.kind == MDM_OK)
-        r = read_attributes(p, made);
+    r = read_attributes(p, made);
     if (r.kind == MDM_OK)
         *message = made;
     return r;
@@ -187,69 +137,35 @@ static mdm_result_t check_key(apr_pool_t *p, EVP_PKEY *key)
                            key != NULL ? EVP_PKEY_get_bits(key) : 0, MIN_RSA_BITS);
 }
 
-/* The digest by its NID, NULL if it is not accepted; *signature is the NID of RSA with it. */
-static const EVP_MD *accepted_digest(int nid, int *signature)
+/* What a reply is signed with: as the request is, where that is accepted. */
+static const EVP_MD *reply_digest(const mdm_scep_message_t *message)
 {
-    switch (nid) {
-    case NID_sha256:
-        *signature = NID_sha256WithRSAEncryption;
-        return EVP_sha256();
+    X509_ALGOR *algorithm;
+
+    CMS_SignerInfo_get0_algs((CMS_SignerInfo *)mdm_cms_signer_info(message->cms), NULL, NULL,
+                             &algorithm, NULL);
+    switch (OBJ_obj2nid(algorithm->algorithm)) {
     case NID_sha384:
-        *signature = NID_sha384WithRSAEncryption;
         return EVP_sha384();
     case NID_sha512:
-        *signature = NID_sha512WithRSAEncryption;
         return EVP_sha512();
     default:
-        return NULL;
+        return EVP_sha256();
     }
-}
-
-static mdm_result_t check_digest(apr_pool_t *p, mdm_scep_message_t *message)
-{
-    const EVP_MD *digest;
-    X509_ALGOR *digest_algorithm, *signature_algorithm;
-    int seen, wanted = NID_undef;
-
-    CMS_SignerInfo_get0_algs(message->signer_info, NULL, NULL, &digest_algorithm,
-                             &signature_algorithm);
-    digest = accepted_digest(OBJ_obj2nid(digest_algorithm->algorithm), &wanted);
-    if (digest == NULL)
-        return refuse_algorithm(p, "digest", digest_algorithm->algorithm,
-                                "SHA-256, SHA-384 or SHA-512");
-    seen = OBJ_obj2nid(signature_algorithm->algorithm);
-    if (seen != NID_rsaEncryption && seen != wanted)
-        return refuse_algorithm(p, "signature algorithm", signature_algorithm->algorithm,
-                                "rsaEncryption, or RSA with the same digest");
-    message->digest = digest;
-    return mdm_result_ok();
 }
 
 mdm_result_t mdm_scep_message_verify(apr_pool_t *p, mdm_scep_message_t *message)
 {
-    const ASN1_STRING *content = *CMS_get0_content(message->cms);
-    const ASN1_STRING *wanted =
-        attribute(message->signer_info, OID_MESSAGE_DIGEST, V_ASN1_OCTET_STRING);
-    unsigned char seen[EVP_MAX_MD_SIZE];
-    unsigned int len = 0;
-    mdm_result_t r = check_digest(p, message);
+    const char *content;
+    apr_size_t len;
+    mdm_result_t r = check_key(p, X509_get0_pubkey(message->signer));
 
-    if (r.kind == MDM_OK)
-        r = check_key(p, X509_get0_pubkey(message->signer));
+    message->digest = reply_digest(message);
     if (r.kind != MDM_OK)
         return r;
-    if (CMS_SignerInfo_verify(message->signer_info) != 1)
-        return refuse(p, MDM_MSG_SCEP_SIGNATURE, "the signature does not match the attributes");
-    /* Not CMS_verify(): it runs every digest that digestAlgorithms names, hundreds of them if an
-     * attacker likes, over the whole content. */
-    if (!EVP_Digest(ASN1_STRING_get0_data(content), (size_t)ASN1_STRING_length(content), seen, &len,
-                    message->digest, NULL))
-        return mdm_result_make(p, MDM_MSG_CRYPTO, "digest of a SCEP message: %s",
-                               mdm_openssl_reason(p));
-    if (ASN1_STRING_length(wanted) != (int)len ||
-        memcmp(ASN1_STRING_get0_data(wanted), seen, len) != 0)
-        return refuse(p, MDM_MSG_SCEP_SIGNATURE, "messageDigest does not match the content");
-    return mdm_result_ok();
+    r = mdm_cms_verify(p, message->cms, 0, &content, &len);
+    return as_scep(
+        r, p, r.message == MDM_MSG_CMS_ALGORITHM ? MDM_MSG_SCEP_ALGORITHM : MDM_MSG_SCEP_SIGNATURE);
 }
 
 /* The cipher by its NID, NULL if it is not accepted. */
@@ -294,10 +210,9 @@ static mdm_result_t check_envelope(apr_pool_t *p, const ASN1_STRING *content,
     const PKCS7_ENC_CONTENT *encrypted;
     mdm_result_t r;
 
-    /* Again: in BER the content may have come in pieces. */
-    if (!mdm_x509_keys_bounded(der, (apr_size_t)ASN1_STRING_length(content), 0))
-        return refuse(p, MDM_MSG_SCEP_DECRYPT, "an EC key in what is to be an envelope");
-    envelope = d2i_PKCS7(NULL, &end, ASN1_STRING_length(content));
+    envelope = mdm_cms_is_enveloped(der, (apr_size_t)ASN1_STRING_length(content))
+                   ? d2i_PKCS7(NULL, &end, ASN1_STRING_length(content))
+                   : NULL;
     if (envelope == NULL || end != der + ASN1_STRING_length(content) ||
         !PKCS7_type_is_enveloped(envelope) || envelope->d.enveloped == NULL) {
         r = refuse(p, MDM_MSG_SCEP_DECRYPT,
@@ -374,7 +289,7 @@ static mdm_result_t check_proof(apr_pool_t *p, const mdm_scep_message_t *message
 {
     EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
 
-    /* The key is the signer's, whose size is bounded already. */
+    /* By value: equal bits were looked for where the key had to be. Its size is bounded already. */
     if (key == NULL || EVP_PKEY_eq(key, X509_get0_pubkey(message->signer)) != 1)
         return refuse(p, MDM_MSG_SCEP_PROOF,
                       "the request's key is not that of the message's signer");
@@ -416,31 +331,43 @@ static const char *request_id(apr_pool_t *p, const char *transaction, const void
     return id;
 }
 
-/* One SEQUENCE of DER that fills the bytes, with no EC key in it, which could not be the signer's.
- * Told by the header, before anything is decoded: how long OpenSSL works on what a damaged envelope
- * gave would tell how much of it is intact. */
-static int may_be_request(const unsigned char *der, long len)
+/* One CertificationRequest of DER (RFC 2986 section 4) that fills the bytes and holds the signer's
+ * very key. Told by tags and lengths, before anything is decoded: somebody who damages a captured
+ * envelope and signs it anew holds another key, so whatever came out of it, padding right or wrong,
+ * is refused here, in the same time. */
+static int is_request_of(const X509 *signer, const unsigned char *der, apr_size_t len)
 {
-    const unsigned char *at = der;
-    int tag = 0, class = 0;
-    long inside = 0;
+    mdm_der_t left = mdm_der_content(der, len);
+    mdm_der_t request, info, part;
+    const unsigned char *bits, *own;
+    apr_size_t bits_len;
+    int own_len;
 
-    return ASN1_get_object(&at, &inside, &tag, &class, len) == V_ASN1_CONSTRUCTED &&
-           tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL && inside == der + len - at &&
-           mdm_x509_keys_bounded(der, (apr_size_t)len, 0);
+    if (!mdm_der_expect(&left, MDM_DER_SEQUENCE, &request) || left.len > 0 ||
+        !mdm_der_expect(&request, MDM_DER_SEQUENCE, &info) ||
+        !mdm_der_expect(&info, MDM_DER_INTEGER, &part) ||  /* version */
+        !mdm_der_expect(&info, MDM_DER_SEQUENCE, &part) || /* subject */
+        !mdm_der_next(&info, &part))
+        return 0;
+    bits = mdm_x509_key_bits(&part, &bits_len);
+    return bits != NULL &&
+           X509_PUBKEY_get0_param(NULL, &own, &own_len, NULL, X509_get_X509_PUBKEY(signer)) &&
+           bits_len == (apr_size_t)own_len && memcmp(bits, own, bits_len) == 0;
 }
 
 static mdm_result_t read_request(apr_pool_t *p, const mdm_scep_message_t *message,
                                  const unsigned char *der, long len, mdm_scep_request_t *request)
 {
     const unsigned char *end = der;
-    X509_REQ *csr = may_be_request(der, len) ? d2i_X509_REQ(NULL, &end, len) : NULL;
+    X509_REQ *csr =
+        is_request_of(message->signer, der, (apr_size_t)len) ? d2i_X509_REQ(NULL, &end, len) : NULL;
     const char *secret;
     mdm_result_t r;
 
     if (csr == NULL)
         return refuse(p, MDM_MSG_SCEP_PROOF,
-                      "what was decrypted is not exactly one PKCS#10 request");
+                      "what was decrypted is not exactly one PKCS#10 request with the key of the "
+                      "message's signer");
     apr_pool_cleanup_register(p, csr, free_request, apr_pool_cleanup_null);
     r = check_proof(p, message, csr);
     if (r.kind == MDM_OK)
@@ -461,7 +388,7 @@ static mdm_result_t read_request(apr_pool_t *p, const mdm_scep_message_t *messag
 mdm_result_t mdm_scep_message_decrypt(apr_pool_t *p, mdm_scep_message_t *message,
                                       const mdm_signer_t *recipient, mdm_scep_request_t *request)
 {
-    const ASN1_STRING *content = *CMS_get0_content(message->cms);
+    const ASN1_STRING *content = mdm_cms_content(message->cms);
     mdm_result_t r = check_envelope(p, content, &message->cipher);
     unsigned char *der;
     BIO *plain;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a SCEP client sends (RFC 8894 section 3): the pkiMessage, its envelope, the certificate
- * request in it; each step proves one layer. Depends on mdm_x509.
+ * request in it; each step proves one layer. Depends on mdm_cms, mdm_x509.
  */
 #ifndef MDM_SCEP_MESSAGE_H
 #define MDM_SCEP_MESSAGE_H
 
 #include <apr_pools.h>
-#include <openssl/cms.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "mdm_cms.h"
 #include "mdm_result.h"
 #include "mdm_x509.h"
 
@@ -31,8 +31,7 @@
 
 /* A pkiMessage. Everything is owned by the pool it was opened with. */
 typedef struct mdm_scep_message_t {
-    CMS_ContentInfo *cms;
-    CMS_SignerInfo *signer_info;
+    mdm_cms_t *cms;
     X509 *signer;                      /* the certificate that the reply is encrypted to */
     const char *transaction;           /* transactionID, printable ASCII */
     const char *type;                  /* messageType, printable ASCII */

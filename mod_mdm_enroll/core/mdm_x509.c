@@ -202,31 +202,66 @@ mdm_result_t mdm_signer_read(apr_pool_t *p, const char *cert_file, const char *k
 
 /* --- encoding --- */
 
-/* An object identifier has one encoding, and is primitive: no BER can split or disguise it. */
-int mdm_x509_keys_bounded(const void *bytes, apr_size_t len, int max_ec_keys)
+/* AlgorithmIdentifier of a key (RFC 3279 section 2.3.1, RFC 5480 section 2.1.1). */
+static int algorithm_decodable(mdm_der_t algorithm)
 {
-    static const unsigned char x9_62[] = {0x2a, 0x86, 0x48, 0xce, 0x3d}; /* 1.2.840.10045 */
-    const unsigned char *at = bytes;
-    int keys = 0;
+    static const unsigned char rsa[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01};
+    static const unsigned char ec[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
+    static const unsigned char p256[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+    static const unsigned char p384[] = {0x2b, 0x81, 0x04, 0x00, 0x22};
+    static const unsigned char p521[] = {0x2b, 0x81, 0x04, 0x00, 0x23};
+    mdm_der_t name, curve;
 
-    for (apr_size_t left = len; left > sizeof(x9_62); left--, at++) {
-        if (memcmp(at, x9_62, sizeof(x9_62)) != 0)
-            continue;
-        const unsigned char *arc = at + sizeof(x9_62);
-        if (arc[0] == 1) /* fieldType, which only explicit parameters have */
+    if (!mdm_der_next(&algorithm, &name))
+        return 0;
+    if (mdm_der_equal(&name, MDM_DER_OID, rsa, sizeof(rsa)))
+        return 1;
+    return mdm_der_equal(&name, MDM_DER_OID, ec, sizeof(ec)) && mdm_der_next(&algorithm, &curve) &&
+           (mdm_der_equal(&curve, MDM_DER_OID, p256, sizeof(p256)) ||
+            mdm_der_equal(&curve, MDM_DER_OID, p384, sizeof(p384)) ||
+            mdm_der_equal(&curve, MDM_DER_OID, p521, sizeof(p521)));
+}
+
+const unsigned char *mdm_x509_key_bits(const mdm_der_t *key_info, apr_size_t *len)
+{
+    mdm_der_t left = mdm_der_content(key_info->bytes, key_info->len);
+    mdm_der_t algorithm, bits;
+
+    if (key_info->tag != MDM_DER_SEQUENCE || !mdm_der_expect(&left, MDM_DER_SEQUENCE, &algorithm) ||
+        !mdm_der_expect(&left, MDM_DER_BIT_STRING, &bits) || !algorithm_decodable(algorithm) ||
+        bits.len < 1 || bits.bytes[0] != 0) /* unused bits */
+        return NULL;
+    *len = bits.len - 1;
+    return bits.bytes + 1;
+}
+
+int mdm_x509_key_decodable(const mdm_der_t *certificate)
+{
+    mdm_der_t left = mdm_der_content(certificate->bytes, certificate->len);
+    mdm_der_t tbs, part;
+    apr_size_t len;
+
+    if (certificate->tag != MDM_DER_SEQUENCE || !mdm_der_expect(&left, MDM_DER_SEQUENCE, &tbs))
+        return 0;
+    (void)mdm_der_expect(&tbs, MDM_DER_CONTEXT_0, &part); /* version */
+    if (!mdm_der_expect(&tbs, MDM_DER_INTEGER, &part))
+        return 0;
+    /* signature, issuer, validity, subject, subjectPublicKeyInfo */
+    for (int i = 0; i < 5; i++)
+        if (!mdm_der_expect(&tbs, MDM_DER_SEQUENCE, &part))
             return 0;
-        keys += arc[0] == 2 && left > sizeof(x9_62) + 1 && arc[1] == 1; /* id-ecPublicKey */
-    }
-    return keys <= max_ec_keys;
+    return mdm_x509_key_bits(&part, &len) != NULL;
 }
 
 mdm_result_t mdm_x509_decode(apr_pool_t *p, const void *der, apr_size_t len, X509 **cert)
 {
     const unsigned char *at = der;
+    mdm_der_t left = mdm_der_content(der, len);
+    mdm_der_t certificate;
 
-    if (!mdm_x509_keys_bounded(der, len, 1)) {
+    if (mdm_der_next(&left, &certificate) && !mdm_x509_key_decodable(&certificate)) {
         return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES,
-                               "a certificate with elliptic curve parameters of its own");
+                               "not a certificate with a key of RSA, P-256, P-384 or P-521");
     }
     X509 *found = mdm_x509_own(p, d2i_X509(NULL, &at, (long)len));
     if (!found) {

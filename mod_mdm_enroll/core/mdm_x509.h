@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "mdm_der.h"
 #include "mdm_result.h"
 
 /* What signs: a certificate, its private key, and the certificates between it and its root (may be
@@ -38,14 +39,17 @@ mdm_result_t mdm_x509_read_key(apr_pool_t *p, const char *file, EVP_PKEY **key);
 mdm_result_t mdm_signer_read(apr_pool_t *p, const char *cert_file, const char *key_file,
                              const char *chain_file, mdm_signer_t **signer);
 
-/* 1 if OpenSSL may decode these bytes of a stranger: no key in them has elliptic curve parameters
- * of its own, and at most max_ec_keys are EC keys. OpenSSL decodes every key while it decodes what
- * holds it, and one over a field of the sender's choice takes half a second. To be asked before any
- * d2i function, again of what was decrypted or put together out of BER. Counts what looks like an
- * EC key: everywhere, whether it is one or not. */
-int mdm_x509_keys_bounded(const void *bytes, apr_size_t len, int max_ec_keys);
+/* 1 if OpenSSL may decode this certificate (the element, not its content) of a stranger: its key is
+ * RSA, or EC on P-256, P-384 or P-521 by name. OpenSSL decodes the key while it decodes the
+ * certificate, before anybody can look at it, and one over a field of the sender's choice takes
+ * half a second. To be asked before any d2i function. */
+int mdm_x509_key_decodable(const mdm_der_t *certificate);
 
-/* One certificate from exactly len bytes of DER, or from PEM text, its key bounded as above.
+/* The bits of the key in a SubjectPublicKeyInfo (the element), as they stand in its BIT STRING, if
+ * it is such a key as above; NULL otherwise. */
+const unsigned char *mdm_x509_key_bits(const mdm_der_t *key_info, apr_size_t *len);
+
+/* One certificate from exactly len bytes of DER, or from PEM text; its key is one of those.
  * MDM_MSG_CMS_CERTIFICATES otherwise. */
 mdm_result_t mdm_x509_decode(apr_pool_t *p, const void *der, apr_size_t len, X509 **cert);
 mdm_result_t mdm_x509_decode_pem(apr_pool_t *p, const char *pem, X509 **cert);

@@ -131,6 +131,18 @@ def many_ec_certificates(kit):
     return kit.good(bag=[kit.leaf_of(key="p256", digest=hashes.SHA256()) for _ in range(9)])
 
 
+def many_empty_certificates(kit):
+    """Who counts them first never learns that they are none."""
+    return cms.signed_data(kit.content, kit.leaf, cms.signed_attributes(kit.content, "sha1"),
+                           "sha1", certificates=[kit.leaf] + [pki.Empty()] * 20000)
+
+
+def with_a_crl(kit):
+    """Nobody asks for one; this one could not be decoded either."""
+    return cms.signed_data(kit.content, kit.leaf, cms.signed_attributes(kit.content, "sha1"),
+                           "sha1", crls=pki.Empty.der)
+
+
 def bomb(kit):
     """Ten entities, each ten times the one before."""
     entities = '<!ENTITY a0 "lol">' + "".join(
@@ -169,6 +181,8 @@ HOSTILE = {
     "certificates only": (lambda k: cms.certs_only(k.leaf), 400, "CMS_DETACHED"),
     "nine more certificates": (many_certificates, 400, "CMS_CERTIFICATES"),
     "nine certificates of EC keys": (many_ec_certificates, 400, "CMS_CERTIFICATES"),
+    "a CRL": (with_a_crl, 400, "CMS_CERTIFICATES"),
+    "20,000 empty certificates": (many_empty_certificates, 400, "CMS_CERTIFICATES"),
     "a curve of one's own": (lambda k: costly_keys(k, 1), 400, "CMS_CERTIFICATES"),
     # content
     "another content type": (lambda k: k.good(extra=["-econtent_type",

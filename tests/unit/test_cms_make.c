@@ -24,7 +24,7 @@ static void verify(const unsigned char *der, apr_size_t len)
     mdm_cms_t *cms = NULL;
     const char *content = NULL;
     apr_size_t content_len = 0;
-    assert_int_equal(mdm_cms_open(pki_pool, der, len, &cms).kind, MDM_OK);
+    assert_int_equal(mdm_cms_open(pki_pool, der, len, MDM_CMS_MAX_CERTIFICATES, &cms).kind, MDM_OK);
     assert_int_equal(mdm_cms_verify(pki_pool, cms, 0, &content, &content_len).kind, MDM_OK);
     assert_int_equal(content_len, strlen(CMS_CONTENT));
     assert_string_equal(content, CMS_CONTENT);
@@ -109,7 +109,7 @@ static void empty_content_is_content(void **state)
     mdm_signer_t signer = {cms_rsa_cert, cms_rsa_key, NULL};
     assert_int_equal(mdm_cms_sign(pki_pool, &signer, NULL, 0, &der, &len).kind, MDM_OK);
     mdm_cms_t *cms = NULL;
-    assert_int_equal(mdm_cms_open(pki_pool, der, len, &cms).kind, MDM_OK);
+    assert_int_equal(mdm_cms_open(pki_pool, der, len, MDM_CMS_MAX_CERTIFICATES, &cms).kind, MDM_OK);
     assert_int_equal(mdm_cms_verify(pki_pool, cms, 0, &content, &content_len).kind, MDM_OK);
     assert_string_equal(content, "");
     assert_int_equal(content_len, 0);

@@ -97,7 +97,7 @@ static mdm_plist_t *open_profile(apr_pool_t *p, const mdm_ota_reply_t *reply)
     apr_size_t len;
     mdm_plist_t *root;
 
-    check_result(mdm_cms_open(p, reply->body, reply->len, &cms), "open");
+    check_result(mdm_cms_open(p, reply->body, reply->len, MDM_CMS_MAX_CERTIFICATES, &cms), "open");
     check_result(mdm_cms_verify(p, cms, 0, &content, &len), "verify");
     check_result(mdm_plist_parse(p, content, len, &root), "parse");
     return root;

@@ -142,7 +142,7 @@ static void test_algorithms(void **state)
     bad_alg(opts, MDM_MSG_SCEP_ALGORITHM);
     opts = sound();
     opts.signer_key = pki_key_ec("P-256");
-    bad_alg(opts, MDM_MSG_SCEP_ALGORITHM);
+    bad_alg(opts, MDM_MSG_SCEP_KEY);
 }
 
 static EVP_PKEY *key_with_exponent(BN_ULONG word, int shift)
@@ -257,8 +257,14 @@ static void test_envelopes(void **state)
     opts.request_broken = 1;
     bad_message_check(opts, MDM_MSG_SCEP_PROOF);
     opts = sound();
-    opts.signer_key = other_key; /* a captured envelope, signed anew */
+    opts.signer_key = other_key; /* a captured envelope, signed anew: not decoded either */
     bad_message_check(opts, MDM_MSG_SCEP_PROOF);
+    assert_non_null(strstr(result.log, "not exactly one"));
+    opts.request_trailing = 1;
+    bad_message_check(opts, MDM_MSG_SCEP_PROOF);
+    assert_non_null(strstr(result.log, "not exactly one"));
+    opts = sound();
+    opts.signer_key = other_key;
     opts.key = pki_key_rsa(1024);
     bad_message_check(opts, MDM_MSG_SCEP_PROOF);
 }
@@ -307,7 +313,7 @@ static void test_form(void **state)
     unanswerable(opts, MDM_MSG_SCEP_MESSAGE);
     opts.two_signers = 2;
     unanswerable(opts, MDM_MSG_SCEP_MESSAGE);
-    assert_non_null(strstr(result.log, "2 signatures"));
+    assert_non_null(strstr(result.log, "2 signers"));
     opts = sound();
     opts.no_certificate = 1;
     unanswerable(opts, MDM_MSG_SCEP_MESSAGE);

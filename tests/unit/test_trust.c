@@ -353,7 +353,8 @@ static void a_genuine_message_from_end_to_end(void **state)
     if (!message)
         skip();
     assert_int_equal(mdm_trust_add_apple_device_ca(t).kind, MDM_OK);
-    assert_int_equal(mdm_cms_open(pki_pool, message, len, &cms).kind, MDM_OK);
+    assert_int_equal(mdm_cms_open(pki_pool, message, len, MDM_CMS_MAX_CERTIFICATES, &cms).kind,
+                     MDM_OK);
     taken(t, mdm_cms_signer(cms), MDM_ISSUER_DEVICE_CA);
     taken(trust, mdm_cms_signer(cms), MDM_ISSUER_DEVICE_CA);
     refused(mdm_trust_create(pki_pool), mdm_cms_signer(cms), now, MDM_MSG_SIGNER_UNKNOWN_ISSUER);
@@ -384,7 +385,8 @@ static void a_genuine_message_altered(void **state)
         assert_true(at + 10 < len);
     }
     message[at + 9] = '3';
-    assert_int_equal(mdm_cms_open(pki_pool, message, len, &cms).kind, MDM_OK);
+    assert_int_equal(mdm_cms_open(pki_pool, message, len, MDM_CMS_MAX_CERTIFICATES, &cms).kind,
+                     MDM_OK);
     assert_int_equal(
         mdm_cms_verify(pki_pool, cms, MDM_CMS_ALLOW_SHA1, &content, &content_len).message,
         MDM_MSG_CMS_SIGNATURE);

@@ -152,7 +152,7 @@ def signed_attributes(content, digest="sha256", content_type="1.2.840.113549.1.7
 
 
 def signed_data(content, identity, attributes, digest="sha256", certificates=None, signers=1,
-                split=None):
+                split=None, crls=b""):
     """SignedData over id-data with exactly these attributes (a DER SET OF), signed for real. split:
     the content is a constructed octet string, cut there, as BER allows."""
     cert = asn1_x509.Certificate.load(identity.der)
@@ -176,6 +176,7 @@ def signed_data(content, identity, attributes, digest="sha256", certificates=Non
         _tlv(0x30, core.ObjectIdentifier("1.2.840.113549.1.7.1").dump()
              + (_tlv(0xa0, octets) if content is not None else b"")),
         _tlv(0xa0, b"".join(i.der for i in bag)) if bag else b"",
+        _tlv(0xa1, crls) if crls else b"",
         _tlv(0x31, signer * signers))))
     return _tlv(0x30, core.ObjectIdentifier("1.2.840.113549.1.7.2").dump() + _tlv(0xa0, body))
 

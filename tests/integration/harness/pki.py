@@ -95,6 +95,13 @@ class Costly:
         return b"\x30\x82" + len(rest).to_bytes(2, "big") + rest
 
 
+@dataclasses.dataclass
+class Empty:
+    """What takes the place of a certificate in a message and is none: a decoder fails on it, and so
+    tells that it was asked."""
+    der = b"\x30\x00"
+
+
 class Pki:
     """Makes identities whose files lie in one folder; keys are readable by their owner only."""
 
