@@ -137,6 +137,16 @@ void mdm_challenge_discard(apr_pool_t *p, const mdm_world_t *world, const char *
         world->store->challenge_delete(world->store->context, p, hash);
 }
 
+const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row)
+{
+    if (strcmp(row->site, world->site) != 0)
+        return "which belongs to another site";
+    if (strcmp(row->rules, world->rules) != 0)
+        return "which was offered under other rules (MDMEnrollRequire, MDMEnrollDirectory, "
+               "MDMEnrollDeviceCA and the like)";
+    return NULL;
+}
+
 mdm_result_t mdm_challenge_lookup(apr_pool_t *p, const mdm_world_t *world, const char *secret,
                                   mdm_challenge_t **challenge, mdm_enrollment_t **row)
 {
@@ -144,7 +154,7 @@ mdm_result_t mdm_challenge_lookup(apr_pool_t *p, const mdm_world_t *world, const
     apr_int64_t now = world->now(world->context);
     /* Looked up by hash: the time the store takes says something of the hash, nothing of a secret.
      */
-    const char *hash = hash_of(p, secret);
+    const char *hash = hash_of(p, secret), *foreign;
     mdm_challenge_t *found = NULL;
     mdm_enrollment_t *owner = NULL;
     mdm_result_t r;
@@ -166,10 +176,10 @@ mdm_result_t mdm_challenge_lookup(apr_pool_t *p, const mdm_world_t *world, const
     if (owner == NULL)
         return mdm_result_make(p, MDM_MSG_CHALLENGE_UNKNOWN,
                                "a challenge of enrollment %s, which is gone", found->enrollment);
-    if (strcmp(owner->site, world->site) != 0)
-        return mdm_result_make(p, MDM_MSG_CHALLENGE_UNKNOWN,
-                               "a challenge of enrollment %s, which belongs to another site",
-                               owner->id);
+    foreign = mdm_enrollment_foreign(world, owner);
+    if (foreign != NULL)
+        return mdm_result_make(p, MDM_MSG_CHALLENGE_UNKNOWN, "a challenge of enrollment %s, %s",
+                               owner->id, foreign);
     if (owner->state != MDM_STATE_DELIVERED && owner->expires_at <= now)
         return mdm_result_make(p, MDM_MSG_ENROLLMENT_EXPIRED,
                                "enrollment %s (%s) ended %" APR_INT64_T_FMT " s ago", owner->id,
@@ -220,6 +230,24 @@ static void sweep_sometimes(apr_pool_t *p, const mdm_world_t *world, apr_int64_t
         world->store->sweep(world->store->context, p, now - MDM_SWEEP_DELAY);
 }
 
+/* Before anything is made or signed. Offers at the very same moment may exceed the bound a little:
+ * it is against filling the store, and no promise to anybody. */
+static mdm_result_t check_offered(apr_pool_t *p, const mdm_world_t *world, const char *user,
+                                  apr_int64_t now)
+{
+    const mdm_store_t *store = world->store;
+    int count = 0;
+    mdm_result_t r =
+        store->enrollment_count_offered(store->context, p, user, now, MDM_MAX_OFFERED, &count);
+
+    if (r.kind != MDM_OK || count < MDM_MAX_OFFERED)
+        return r;
+    return mdm_result_make(p, MDM_MSG_OFFERS_TOO_MANY,
+                           "user \"%s\" has %d enrollments that no device went on with, wanted are "
+                           "fewer than %d",
+                           mdm_result_quote_text(p, user), count, MDM_MAX_OFFERED);
+}
+
 mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const char *user,
                                  apr_int64_t lifetime, mdm_enrollment_t **row)
 {
@@ -227,6 +255,8 @@ mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const 
     const char *id;
     mdm_result_t r = check_user(p, user);
 
+    if (r.kind == MDM_OK)
+        r = check_offered(p, world, user, now);
     if (r.kind != MDM_OK)
         return r;
     id = random_hex(p, world, MDM_ID_BYTES);
@@ -237,6 +267,7 @@ mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const 
         .id = id,
         .flow = "ota",
         .site = world->site,
+        .rules = world->rules,
         .state = MDM_STATE_OFFERED,
         .user = apr_pstrdup(p, user),
         .udid = "",

@@ -37,7 +37,8 @@ int mdm_purpose_parse(const char *name, mdm_purpose_t *purpose);
 typedef struct mdm_enrollment_t {
     const char *id;   /* 32 lower-case hexadecimal digits, random */
     const char *flow; /* "ota" */
-    const char *site; /* mdm_world_t.site of where it was offered */
+    const char *site; /* mdm_world_t.site and .rules of where it was offered */
+    const char *rules;
     mdm_state_t state;
     const char *user; /* as httpd authenticated */
     const char *udid; /* from phase 2 on */
@@ -85,8 +86,12 @@ typedef struct mdm_store_t {
     mdm_result_t (*enrollment_insert)(void *context, apr_pool_t *p, const mdm_enrollment_t *row);
     mdm_result_t (*enrollment_get)(void *context, apr_pool_t *p, const char *id,
                                    mdm_enrollment_t **row);
-    /* Write every column but id, flow, site, user and created_at of *row where id matches, the
-     * state is from, and the stored expires_at is later than now. */
+    /* How many enrollments a user has in state offered that are not over yet; counting may stop at
+     * limit. */
+    mdm_result_t (*enrollment_count_offered)(void *context, apr_pool_t *p, const char *user,
+                                             apr_int64_t now, int limit, int *count);
+    /* Write every column but id, flow, site, rules, user and created_at of *row where id matches,
+     * the state is from, and the stored expires_at is later than now. */
     mdm_result_t (*enrollment_advance)(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                        mdm_state_t from, apr_int64_t now, int *won);
     /* Remember why policy or directory refused the last attempt on this row; nothing else of the
@@ -108,8 +113,8 @@ typedef struct mdm_store_t {
                                                const char *fingerprint, mdm_certificate_t **row);
     mdm_result_t (*certificate_by_request)(void *context, apr_pool_t *p, const char *request,
                                            mdm_certificate_t **row);
-    /* Delete enrollments that are not delivered and challenges, both expired before the time given.
-     */
+    /* Delete enrollments that are not delivered and challenges, both expired before the time given:
+     * some of each, so that nobody waits for it long. */
     mdm_result_t (*sweep)(void *context, apr_pool_t *p, apr_int64_t expired_before);
 } mdm_store_t;
 
@@ -132,9 +137,11 @@ typedef struct mdm_world_t {
     const mdm_store_t *store;
     const mdm_directory_t *directory;
     const mdm_policy_t *policy;
-    /* What sets this site apart from others on the same store: its enrollments are no good there.
-     * Never empty. */
+    /* What sets this site apart from others on the same store, and by which rules (policy,
+     * directory, device CAs) it lets devices in: an enrollment is no good elsewhere. Never empty.
+     */
     const char *site;
+    const char *rules;
     void *context;
     apr_int64_t (*now)(void *context); /* seconds since 1970, UTC */
     /* 1, or 0: mdm_random_failed() */
@@ -145,6 +152,10 @@ typedef struct mdm_world_t {
  * "unknown". Seconds. */
 #define MDM_SWEEP_DELAY (24 * 60 * 60)
 
+/* Offers of one user that are open at one time: enough for somebody who stages devices by the
+ * dozen, too few to fill a database with. */
+#define MDM_MAX_OFFERED 100
+
 /* Bytes of randomness in a one-time secret and in an enrollment id. */
 #define MDM_SECRET_BYTES 32
 #define MDM_ID_BYTES 16
@@ -152,8 +163,8 @@ typedef struct mdm_world_t {
 /* Making and storing are two steps everywhere, so that a reply is built and signed around what is
  * new before anything is written. */
 
-/* A fresh enrollment in state offered, for lifetime seconds; not stored yet. MDM_MSG_USER_NAME or
- * MDM_MSG_RANDOM. */
+/* A fresh enrollment in state offered, for lifetime seconds; not stored yet. MDM_MSG_USER_NAME,
+ * MDM_MSG_OFFERS_TOO_MANY, MDM_MSG_RANDOM or the store's. */
 mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const char *user,
                                  apr_int64_t lifetime, mdm_enrollment_t **row);
 
@@ -194,6 +205,10 @@ mdm_result_t mdm_challenge_find(apr_pool_t *p, const mdm_world_t *world, const c
  * repetition gets MDM_MSG_ENROLLMENT_STATE. */
 mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm_enrollment_t *row,
                                     mdm_state_t from, apr_int64_t lifetime);
+
+/* Why a row is no good here, for a log line: it was offered at another site or under other rules.
+ * NULL if it was offered here. */
+const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row);
 
 /* Policy, then directory, for the user of a row: the two last questions of phases 2 and 3. A
  * refusal (not a failure) is remembered in the row, and stands also if that fails. */

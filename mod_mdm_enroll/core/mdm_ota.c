@@ -214,7 +214,7 @@ static mdm_result_t identify(const turn_t *turn, mdm_ota_reply_t *reply)
 static mdm_result_t find_by_identity(const turn_t *turn, mdm_enrollment_t **row)
 {
     const mdm_store_t *store = turn->world->store;
-    const char *fingerprint = turn->signer_fingerprint;
+    const char *fingerprint = turn->signer_fingerprint, *foreign;
     mdm_certificate_t *cert;
     mdm_enrollment_t *owner;
     mdm_result_t r;
@@ -243,11 +243,11 @@ static mdm_result_t find_by_identity(const turn_t *turn, mdm_enrollment_t **row)
         return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
                                "enrollment %s of the signer with serial number %s is gone",
                                cert->enrollment, cert->serial);
-    if (strcmp(owner->site, turn->world->site) != 0)
+    foreign = mdm_enrollment_foreign(turn->world, owner);
+    if (foreign != NULL)
         return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
-                               "enrollment %s of the signer with serial number %s belongs to "
-                               "another site",
-                               owner->id, cert->serial);
+                               "the signer with serial number %s is of enrollment %s, %s",
+                               cert->serial, owner->id, foreign);
     found(turn, owner);
     if (owner->state != MDM_STATE_IDENTIFIED)
         return wrong_state(turn, owner, MDM_STATE_IDENTIFIED);

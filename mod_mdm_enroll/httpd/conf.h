@@ -79,6 +79,7 @@ typedef struct mdm_site_t {
     mdm_ota_settings_t ota;
     mdm_scep_settings_t scep;
     const char *identity;                   /* mdm_world_t.site */
+    const char *rules;                      /* mdm_world_t.rules */
     const mdm_signer_t *signer;             /* of profiles; set in post_config */
     const apr_array_header_t *requirements; /* mdm_requirement_t * */
     mdm_dbd_kind_t store_kind;

@@ -9,6 +9,7 @@
 
 #include "../core/mdm_plist.h"
 #include "../core/mdm_schema.h"
+#include "policy_expr.h"
 
 #define DEFAULT_LIFETIME (15 * 60)
 #define DEFAULT_VALIDITY (365 * 24 * 60 * 60)
@@ -343,19 +344,60 @@ static void check_store(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf
                                            : apr_strerror(rv, reason, sizeof(reason)));
 }
 
+/* SHA-256 over texts (NULL is ""), each with its length, so that no two lists give the same. */
+static const char *hash_texts(apr_pool_t *p, const apr_array_header_t *texts)
+{
+    const char *text = "";
+    int i;
+
+    for (i = 0; i < texts->nelts; i++) {
+        const char *one = APR_ARRAY_IDX(texts, i, const char *);
+
+        text = apr_psprintf(p, "%s%" APR_SIZE_T_FMT ":%s", text, one ? strlen(one) : 0,
+                            one ? one : "");
+    }
+    return mdm_sha256_hex(p, text, strlen(text));
+}
+
+#define ADD_TEXT(texts, text) (APR_ARRAY_PUSH(texts, const char *) = (text))
+
 /* What an enrollment is for, and who vouches for it. Equal in every Apache with this configuration,
- * different where a device would be enrolled in something else. Each part with its length, so that
- * no two lists of parts give the same text. */
+ * different where a device would be enrolled in something else. */
 static const char *identify_site(apr_pool_t *p, const mdm_server_conf_t *conf, const mdm_ca_t *ca)
 {
-    const char *parts[] = {conf->identifier, conf->server_url, conf->topic,
-                           mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert)};
-    const char *text = "";
-    apr_size_t i;
+    apr_array_header_t *texts = apr_array_make(p, 4, sizeof(const char *));
 
-    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        text = apr_psprintf(p, "%s%" APR_SIZE_T_FMT ":%s", text, strlen(parts[i]), parts[i]);
-    return mdm_sha256_hex(p, text, strlen(text));
+    ADD_TEXT(texts, conf->identifier);
+    ADD_TEXT(texts, conf->server_url);
+    ADD_TEXT(texts, conf->topic);
+    ADD_TEXT(texts, mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert));
+    return hash_texts(p, texts);
+}
+
+/* By which rules phases 2 and 3 let a device on: no other vhost with laxer ones may go on with what
+ * this one offered. Where they were changed meanwhile, whoever is under way starts again. */
+static const char *identify_rules(apr_pool_t *p, const mdm_server_conf_t *conf,
+                                  const mdm_site_t *site)
+{
+    apr_array_header_t *texts = apr_array_make(p, 16, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < conf->requirements->nelts; i++)
+        ADD_TEXT(texts, APR_ARRAY_IDX(conf->requirements, i, mdm_requirement_t *)->source);
+    ADD_TEXT(texts, "directory");
+    if (site->ldap) {
+        ADD_TEXT(texts, conf->directory_url);
+        ADD_TEXT(texts, conf->directory_starttls ? "STARTTLS" : "");
+        ADD_TEXT(texts, conf->bind_dn);
+        ADD_TEXT(texts, conf->directory_group);
+        ADD_TEXT(texts, conf->directory_ca);
+    }
+    ADD_TEXT(texts, "device CAs");
+    apr_array_cat(texts, conf->device_cas);
+    ADD_TEXT(texts, "denied");
+    apr_array_cat(texts, conf->denied);
+    ADD_TEXT(texts, apr_itoa(p, (int)site->ota.tls_certificate));
+    return hash_texts(p, texts);
 }
 
 mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
@@ -387,9 +429,10 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     site->ota.tls_certificate = conf->where[MDM_SET_CLIENT_CERTIFICATE]
                                     ? conf->client_certificate
                                     : MDM_TLS_CERTIFICATE_OPTIONAL;
+    site->rules = identify_rules(p, conf, site);
     if (ca && conf->identifier && conf->server_url && conf->topic)
         site->identity = identify_site(p, conf, ca);
-    if (site->identity && !*site->identity)
+    if (!*site->rules || (site->identity && !*site->identity))
         told(check, NULL, mdm_sha256_failed(p));
     site->scep.ca = ca;
     if (ca)

@@ -129,6 +129,7 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
     call->policy.check = mdm_policy_expr_check;
     call->world.store = site->store;
     call->world.site = site->identity;
+    call->world.rules = site->rules;
     call->world.directory = site->directory;
     call->world.policy = site->requirements->nelts ? &call->policy : NULL;
     call->world.now = clock_now;

@@ -15,6 +15,7 @@ const char *const mdm_store_ddl[] = {
     "id VARCHAR(32) NOT NULL PRIMARY KEY, "
     "flow VARCHAR(16) NOT NULL, "
     "site VARCHAR(64) NOT NULL, "
+    "rules VARCHAR(64) NOT NULL, "
     "state VARCHAR(16) NOT NULL, "
     "user_name TEXT NOT NULL, "
     "udid TEXT NOT NULL, "
@@ -29,6 +30,7 @@ const char *const mdm_store_ddl[] = {
     "last_refusal VARCHAR(16) NOT NULL DEFAULT '', "
     "refused_at BIGINT NOT NULL DEFAULT 0)",
     "CREATE INDEX IF NOT EXISTS enrollment_expires ON enrollment (expires_at, state)",
+    "CREATE INDEX IF NOT EXISTS enrollment_user ON enrollment (user_name, state, expires_at)",
 
     "CREATE TABLE IF NOT EXISTS challenge ("
     "hash VARCHAR(64) NOT NULL PRIMARY KEY, "
@@ -59,15 +61,23 @@ const char *const mdm_store_ddl[] = {
                                   "ON CONFLICT DO NOTHING",
     NULL};
 
+/* Of each table in one sweep: milliseconds, and many more than come in between two of them. */
+#define SWEEP_ROWS "1000"
+
 /* An INSERT that meets its own key again is told by the number of rows: what an error is called
  * differs between the databases. */
 static const char insert_enrollment[] =
     "INSERT INTO enrollment (id, flow, state, user_name, udid, serial, product, os_version, "
-    "device_fingerprint, identity_fingerprint, created_at, updated_at, expires_at, site) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %s) ON CONFLICT DO NOTHING";
+    "device_fingerprint, identity_fingerprint, created_at, updated_at, expires_at, site, rules) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %s, %s) "
+    "ON CONFLICT DO NOTHING";
 static const char select_enrollment[] =
     "SELECT id, flow, state, user_name, udid, serial, product, os_version, device_fingerprint, "
-    "identity_fingerprint, created_at, updated_at, expires_at, site FROM enrollment WHERE id = %s";
+    "identity_fingerprint, created_at, updated_at, expires_at, site, rules FROM enrollment "
+    "WHERE id = %s";
+static const char count_offered[] =
+    "SELECT COUNT(*) FROM (SELECT 1 FROM enrollment WHERE user_name = %s AND state = %s "
+    "AND expires_at > %lld LIMIT %lld) AS open";
 static const char advance_enrollment[] =
     "UPDATE enrollment SET state = %s, udid = %s, serial = %s, product = %s, os_version = %s, "
     "device_fingerprint = %s, identity_fingerprint = %s, updated_at = %lld, expires_at = %lld "
@@ -75,7 +85,8 @@ static const char advance_enrollment[] =
 static const char refuse_enrollment[] =
     "UPDATE enrollment SET last_refusal = %s, refused_at = %lld WHERE id = %s";
 static const char sweep_enrollments[] =
-    "DELETE FROM enrollment WHERE state <> %s AND expires_at < %lld";
+    "DELETE FROM enrollment WHERE id IN (SELECT id FROM enrollment "
+    "WHERE expires_at < %lld AND state <> %s LIMIT " SWEEP_ROWS ")";
 
 static const char insert_challenge[] =
     "INSERT INTO challenge (hash, enrollment, purpose, expires_at, used_at, used_for) "
@@ -86,7 +97,9 @@ static const char select_challenge[] =
 static const char spend_challenge[] = "UPDATE challenge SET used_at = %lld, used_for = %s "
                                       "WHERE hash = %s AND used_at = 0 AND expires_at > %lld";
 static const char delete_challenge[] = "DELETE FROM challenge WHERE hash = %s";
-static const char sweep_challenges[] = "DELETE FROM challenge WHERE expires_at < %lld";
+static const char sweep_challenges[] =
+    "DELETE FROM challenge WHERE hash IN (SELECT hash FROM challenge WHERE expires_at < %lld "
+    "LIMIT " SWEEP_ROWS ")";
 
 static const char insert_certificate[] =
     "INSERT INTO certificate (serial, enrollment, purpose, request, fingerprint, der, not_before, "
@@ -98,7 +111,7 @@ static const char insert_certificate[] =
 static const char select_certificate_by_fingerprint[] = SELECT_CERTIFICATE "fingerprint = %s";
 static const char select_certificate_by_request[] = SELECT_CERTIFICATE "request = %s";
 
-#define ENROLLMENT_COLUMNS 14
+#define ENROLLMENT_COLUMNS 15
 #define CHALLENGE_COLUMNS 6
 #define CERTIFICATE_COLUMNS 10
 
@@ -148,9 +161,10 @@ static mdm_result_t change(void *context, apr_pool_t *p, const char *what, const
     return rc == 0 ? mdm_result_ok() : unavailable(p, what, error);
 }
 
-/* The row that a key stands for. Reading is harmless, so a second connection is tried. */
-static mdm_result_t find(void *context, apr_pool_t *p, const char *what, const char *sql,
-                         const char *key, const char **values, int columns, int *found)
+/* One row. Reading is harmless, so a second connection is tried. */
+static mdm_result_t read_row(void *context, apr_pool_t *p, const char *what, const char *sql,
+                             const char **args, int nargs, const char **values, int columns,
+                             int *found)
 {
     for (int attempt = 0;; attempt++) {
         const char *error = NULL;
@@ -160,13 +174,20 @@ static mdm_result_t find(void *context, apr_pool_t *p, const char *what, const c
 
         if (r.kind != MDM_OK)
             return r;
-        rc = mdm_dbd_select_row(handle, p, sql, 1, &key, columns, values, found, &error);
+        rc = mdm_dbd_select_row(handle, p, sql, nargs, args, columns, values, found, &error);
         mdm_dbd_release(handle, rc != 0);
         if (rc == 0)
             return mdm_result_ok();
         if (attempt > 0)
             return unavailable(p, what, error);
     }
+}
+
+/* The row that a key stands for. */
+static mdm_result_t find(void *context, apr_pool_t *p, const char *what, const char *sql,
+                         const char *key, const char **values, int columns, int *found)
+{
+    return read_row(context, p, what, sql, &key, 1, values, columns, found);
 }
 
 /* --- enrollment --- */
@@ -186,7 +207,8 @@ static mdm_result_t enrollment_insert(void *context, apr_pool_t *p, const mdm_en
                           decimal(p, row->created_at),
                           decimal(p, row->updated_at),
                           decimal(p, row->expires_at),
-                          row->site};
+                          row->site,
+                          row->rules};
     int rows = 0;
     mdm_result_t r =
         change(context, p, "storing an enrollment", insert_enrollment, args, COUNT(args), &rows);
@@ -222,11 +244,29 @@ static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
     row->device_fingerprint = values[8];
     row->identity_fingerprint = values[9];
     row->site = values[13];
+    row->rules = values[14];
     if (!mdm_state_parse(values[2], &row->state) || !parse_decimal(values[10], &row->created_at) ||
         !parse_decimal(values[11], &row->updated_at) ||
         !parse_decimal(values[12], &row->expires_at))
         return bad_row(p, "enrollment", id, "a known state, and times in seconds");
     *out = row;
+    return r;
+}
+
+static mdm_result_t enrollment_count_offered(void *context, apr_pool_t *p, const char *user,
+                                             apr_int64_t now, int limit, int *count)
+{
+    const char *args[] = {user, mdm_state_name(MDM_STATE_OFFERED), decimal(p, now),
+                          decimal(p, limit)};
+    const char *value = "";
+    apr_int64_t number = 0;
+    int found = 0;
+    mdm_result_t r = read_row(context, p, "counting a user's enrollments", count_offered, args,
+                              COUNT(args), &value, 1, &found);
+
+    if (r.kind == MDM_OK && (!found || !parse_decimal(value, &number)))
+        return bad_row(p, "enrollment", user, "a count");
+    *count = (int)number;
     return r;
 }
 
@@ -385,7 +425,7 @@ static mdm_result_t certificate_by_request(void *context, apr_pool_t *p, const c
 static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_before)
 {
     const char *before = decimal(p, expired_before);
-    const char *args[] = {mdm_state_name(MDM_STATE_DELIVERED), before};
+    const char *args[] = {before, mdm_state_name(MDM_STATE_DELIVERED)};
     int rows;
     mdm_result_t r = change(context, p, "sweeping challenges", sweep_challenges, &before, 1, &rows);
 
@@ -402,6 +442,7 @@ const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
         .context = pool,
         .enrollment_insert = enrollment_insert,
         .enrollment_get = enrollment_get,
+        .enrollment_count_offered = enrollment_count_offered,
         .enrollment_advance = enrollment_advance,
         .enrollment_note_refusal = enrollment_note_refusal,
         .challenge_insert = challenge_insert,

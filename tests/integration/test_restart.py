@@ -24,6 +24,8 @@ from harness.site import DEVICE, certificate, endpoints, vhost
 
 STEPS = ["offer", "identify", "certify", "deliver", "certify"]
 CLIENTS = 8
+# Nobody has more open enrollments than MDM_MAX_OFFERED.
+USERS = ["alice", "bob", "dave", "erin"]
 
 
 def facts(site, udid):
@@ -177,7 +179,7 @@ def test_own_key_under_load(keys_apart, graceful):
         found = []
         while len(found) < rounds or not restarted.is_set():
             host = HOSTS[(number + len(found)) % len(HOSTS)]
-            walk = keys_apart.walk(host=host)
+            walk = keys_apart.walk(host=host, user=USERS[number % len(USERS)])
             found.append((host, common_name(walk.offer().verified[1].signer)))
             reached.release()
         return found

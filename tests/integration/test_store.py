@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import faults, paths, postgres, scep
-from harness.database import PostgresDatabase, snapshot
+from harness.database import PostgresDatabase, snapshot, unchanged
 from harness.http import volley
 from harness.process import run
 from harness.site import ID
@@ -149,6 +149,25 @@ def test_first_requests_make_the_tables_once(own_site):
 
 def basic(user):
     return "Basic " + base64.b64encode(f"{user}:{password(user)}".encode()).decode()
+
+
+def test_offers_without_end(own_site):
+    """Whoever has an account cannot fill the database with it; others are not held up."""
+    site = own_site(directory=False).start()
+    site.walk().offer()
+    for number in range(99):
+        site.database.execute(
+            "INSERT INTO enrollment SELECT ? || substr(id, 1, 20), flow, site, rules, state, "
+            "user_name, udid, serial, product, os_version, device_fingerprint, "
+            "identity_fingerprint, created_at, updated_at, expires_at, last_refusal, refused_at "
+            "FROM enrollment LIMIT 1", str(number))
+    site.expect("OFFERS_TOO_MANY")
+    with unchanged(site.database):
+        response = site.walk().get_profile()
+    assert response.status == 403 and b"too many enrollments" in response.body
+    site.walk(user="bob").offer()
+    site.database.execute("UPDATE enrollment SET expires_at = 1 WHERE user_name = 'alice'")
+    site.walk().offer()
 
 
 def test_newer_schema(own_site):

@@ -21,6 +21,8 @@ def hosts_of(site):
         "lax.test", f"MDMEnrollTopic {TOPIC}\n", authentication=htpasswd(world))
     text += site.tls_vhost("own.test").replace(f'"{PROFILE}"', f'"{STRICT}"')
     verify = ("SSLVerifyClient optional_no_ca\nSSLVerifyDepth 2\nSSLUserName SSL_CLIENT_S_DN_CN\n")
+    # The same MDM server, identifier and sign-in; devices must be iPads.
+    text += site.tls_vhost("ipads.test", "MDMEnrollRequire \"%{MDM_PRODUCT} =~ /^iPad/\"\n")
     text += site.tls_vhost("cert.test", verify, authentication="Require all granted\n")
     text += site.tls_vhost("login.test", verify, authentication=htpasswd(world))
     return text
@@ -70,6 +72,28 @@ def test_enrollment_at_another_host(hosts, host):
     assert hosts.log.text().count("another site") == 3
     walk.device_url = own
     walk.deliver().certify()
+
+
+def test_rules_of_another_host(hosts):
+    """What a host with rules offered, a host without them does not go on with."""
+    walk = hosts.walk(host="ipads.test").offer()
+    own = walk.device_url
+    hosts.expect("CHALLENGE_UNKNOWN", "POLICY_REFUSED", "CERTIFICATE_UNKNOWN")
+    with unchanged(hosts.database):
+        walk.device_url = hosts.url(DEVICE)
+        refused(hosts, walk.post(walk.phase2_message()), "CHALLENGE_UNKNOWN")
+    walk.device_url = own
+    refused(hosts, walk.post(walk.phase2_message()), "POLICY_REFUSED")
+    assert "offered under other rules" in hosts.log.text()
+
+    walk = hosts.walk(hosts.world.device(PRODUCT="iPad14,1"), host="ipads.test")
+    walk.offer().identify().certify()
+    own = walk.device_url
+    with unchanged(hosts.database):
+        walk.device_url = hosts.url(DEVICE)
+        refused(hosts, walk.post(walk.phase3_message(), phase=3), "CERTIFICATE_UNKNOWN")
+    walk.device_url = own
+    walk.deliver()
 
 
 # --- URLs in signed profiles ---------------------------------------------------------------------

@@ -111,6 +111,7 @@ mdm_enrollment_t db_enrollment(const char *id)
     return (mdm_enrollment_t){.id = id,
                               .flow = "ota",
                               .site = "a site",
+                              .rules = "rules",
                               .state = MDM_STATE_OFFERED,
                               .user = "j\xc3\xbcrgen",
                               .udid = "",

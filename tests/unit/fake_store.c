@@ -38,6 +38,7 @@ static mdm_enrollment_t *copy_enrollment(apr_pool_t *p, const mdm_enrollment_t *
     copy->id = apr_pstrdup(p, row->id);
     copy->flow = apr_pstrdup(p, row->flow);
     copy->site = apr_pstrdup(p, row->site);
+    copy->rules = apr_pstrdup(p, row->rules);
     copy->user = apr_pstrdup(p, row->user);
     copy->udid = apr_pstrdup(p, row->udid);
     copy->serial = apr_pstrdup(p, row->serial);
@@ -133,6 +134,23 @@ static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
     return done(fake, p);
 }
 
+static mdm_result_t enrollment_count_offered(void *context, apr_pool_t *p, const char *user,
+                                             apr_int64_t now, int limit, int *count)
+{
+    fake_store_t *fake = context;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    *count = 0;
+    for (int i = 0; i < fake->enrollments->nelts; i++) {
+        const mdm_enrollment_t *row = ROW(fake->enrollments, i, mdm_enrollment_t);
+        if (row->state == MDM_STATE_OFFERED && row->expires_at > now && *count < limit &&
+            strcmp(row->user, user) == 0)
+            ++*count;
+    }
+    return done(fake, p);
+}
+
 static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                        mdm_state_t from, apr_int64_t now, int *won)
 {
@@ -152,6 +170,7 @@ static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_e
         mdm_enrollment_t *next = copy_enrollment(fake->pool, row);
         next->flow = found->flow;
         next->site = found->site;
+        next->rules = found->rules;
         next->user = found->user;
         next->created_at = found->created_at;
         *found = *next;
@@ -349,6 +368,7 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .context = fake,
         .enrollment_insert = enrollment_insert,
         .enrollment_get = enrollment_get,
+        .enrollment_count_offered = enrollment_count_offered,
         .enrollment_advance = enrollment_advance,
         .enrollment_note_refusal = enrollment_note_refusal,
         .challenge_insert = challenge_insert,
@@ -425,6 +445,7 @@ fake_world_t *fake_world_create(apr_pool_t *p)
         .directory = &fake->directory,
         .policy = &fake->policy,
         .site = FAKE_SITE,
+        .rules = FAKE_RULES,
         .context = fake,
         .now = now,
         .random = draw,

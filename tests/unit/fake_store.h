@@ -14,6 +14,7 @@
 
 /* mdm_world_t.site of every fake world. */
 #define FAKE_SITE "a site"
+#define FAKE_RULES "its rules"
 
 typedef struct fake_store_t {
     mdm_store_t store;                /* what core gets */

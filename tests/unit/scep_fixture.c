@@ -56,6 +56,7 @@ void arrange(mdm_state_t state, mdm_purpose_t purpose)
         .id = ID,
         .flow = "ota",
         .site = FAKE_SITE,
+        .rules = FAKE_RULES,
         .state = state,
         .user = "anna",
         .udid = "00008030-001A2B3C4D5E6F70",

@@ -87,6 +87,7 @@ static void offer_stores_row_and_hash(void **state)
     assert_non_null(stored);
     assert_string_equal(stored->flow, "ota");
     assert_string_equal(stored->site, FAKE_SITE);
+    assert_string_equal(stored->rules, FAKE_RULES);
     assert_string_equal(stored->user, "anna");
     assert_int_equal(stored->state, MDM_STATE_OFFERED);
     assert_string_equal(stored->udid, "");
@@ -150,7 +151,7 @@ static void offer_needs_randomness(void **state)
         fake->random_fail_at = nth;
         r = offer(fake, "anna", &row, &secret);
         assert_int_equal(r.message, MDM_MSG_RANDOM);
-        assert_int_equal(fake->store->calls, 0);
+        assert_int_equal(fake->store->writes, 0);
     }
 }
 
@@ -158,7 +159,7 @@ static void offer_needs_randomness(void **state)
 static void offer_needs_the_store(void **state)
 {
     (void)state;
-    for (int nth = 1; nth <= 2; nth++)
+    for (int nth = 1; nth <= 3; nth++)
         for (int after = 0; after <= 1; after++) {
             fake_world_t *fake = fresh();
             mdm_enrollment_t *row;
@@ -173,6 +174,29 @@ static void offer_needs_the_store(void **state)
         }
 }
 
+/* Of one user, at one time; others, and whoever goes on with one, have theirs. */
+static void offers_are_bounded(void **state)
+{
+    fake_world_t *fake = fresh();
+    mdm_enrollment_t *row = NULL;
+    const char *secret;
+    mdm_result_t r;
+
+    (void)state;
+    for (int i = 0; i < MDM_MAX_OFFERED; i++)
+        row = offered(fake, &secret);
+    r = offer(fake, "anna", &row, &secret);
+    assert_int_equal(r.message, MDM_MSG_OFFERS_TOO_MANY);
+    assert_int_equal(r.kind, MDM_REFUSED);
+    assert_int_equal(fake->store->enrollments->nelts, MDM_MAX_OFFERED);
+    assert_int_equal(offer(fake, "otto", &row, &secret).kind, MDM_OK);
+    APR_ARRAY_IDX(fake->store->enrollments, 0, mdm_enrollment_t *)->state = MDM_STATE_IDENTIFYING;
+    offered(fake, &secret);
+    assert_int_equal(offer(fake, "anna", &row, &secret).message, MDM_MSG_OFFERS_TOO_MANY);
+    fake->clock += LIFETIME;
+    offered(fake, &secret);
+}
+
 static void offers_sweep_now_and_then(void **state)
 {
     fake_world_t *fake = fresh();
@@ -185,8 +209,11 @@ static void offers_sweep_now_and_then(void **state)
     fake->clock += MDM_SWEEP_DELAY + LIFETIME + 1;
     late = offered(fake, &secret);
     fake->clock += LIFETIME + MDM_SWEEP_DELAY / 2; /* over, and still told "too late" */
-    for (int i = 2; i < many; i++)
-        offered(fake, &secret);
+    for (int i = 2; i < many; i++) {
+        mdm_enrollment_t *row = NULL;
+        const char *user = apr_psprintf(pki_pool, "user %d", i);
+        assert_int_equal(offer(fake, user, &row, &secret).kind, MDM_OK);
+    }
     assert_in_range(fake->store->sweeps, many / 64 / 2, many / 64 * 2);
     assert_null(fake_store_enrollment(fake->store, old->id));
     assert_non_null(fake_store_enrollment(fake->store, late->id));
@@ -201,11 +228,11 @@ static void failing_sweep_is_not_the_users_business(void **state)
         const char *secret;
 
         fake->seed = seed;
-        fake_store_fail(fake->store, 3, 0); /* after the two inserts */
+        fake_store_fail(fake->store, 4, 0); /* after the count and the two inserts */
         offered(fake, &secret);
         if (fake->store->sweeps == 0)
             continue;
-        assert_int_equal(fake->store->calls, 3);
+        assert_int_equal(fake->store->calls, 4);
         return;
     }
     fail_msg("no offer swept");
@@ -268,6 +295,9 @@ static void find_refuses(void **state)
     fake->world.site = "another site on the same store";
     assert_not_found(fake, secret, MDM_PURPOSE_DEVICE, MDM_MSG_CHALLENGE_UNKNOWN);
     fake->world.site = FAKE_SITE;
+    fake->world.rules = "laxer rules of the same site";
+    assert_not_found(fake, secret, MDM_PURPOSE_DEVICE, MDM_MSG_CHALLENGE_UNKNOWN);
+    fake->world.rules = FAKE_RULES;
 
     fake_store_enrollment(fake->store, row->id)->expires_at = fake->clock;
     assert_not_found(fake, secret, MDM_PURPOSE_DEVICE, MDM_MSG_ENROLLMENT_EXPIRED);
@@ -581,6 +611,7 @@ int main(void)
         cmocka_unit_test(offer_wants_a_user_name),
         cmocka_unit_test(offer_needs_randomness),
         cmocka_unit_test(offer_needs_the_store),
+        cmocka_unit_test(offers_are_bounded),
         cmocka_unit_test(offers_sweep_now_and_then),
         cmocka_unit_test(failing_sweep_is_not_the_users_business),
         cmocka_unit_test(find_live_challenge),

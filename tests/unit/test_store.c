@@ -55,6 +55,7 @@ static void enrollment_is_read_as_written(void **state)
     (void)state;
     row.user = row.udid = row.serial = row.product = row.os_version = odd;
     row.device_fingerprint = row.identity_fingerprint = row.site = DIGEST;
+    row.rules = &DIGEST[1];
     row.state = MDM_STATE_IDENTIFIED;
     row.expires_at = 253402300799;
     db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &row));
@@ -63,6 +64,7 @@ static void enrollment_is_read_as_written(void **state)
     assert_string_equal(seen->id, row.id);
     assert_string_equal(seen->flow, "ota");
     assert_string_equal(seen->site, DIGEST);
+    assert_string_equal(seen->rules, &DIGEST[1]);
     assert_int_equal(seen->state, MDM_STATE_IDENTIFIED);
     assert_string_equal(seen->user, odd);
     assert_string_equal(seen->udid, odd);
@@ -232,6 +234,52 @@ static void sweep_takes_what_is_over(void **state)
     assert_non_null(left);
 }
 
+/* More than one sweep takes, so that none takes long. */
+static void sweep_takes_some_at_a_time(void **state)
+{
+    (void)state;
+    db_insert_enrollment("one");
+    db_do_sql("UPDATE enrollment SET expires_at = 1");
+    for (int i = 0; i < 11; i++)
+        db_do_sql(
+            apr_psprintf(db_p,
+                         "INSERT INTO enrollment SELECT id || '-%d', flow, site, rules, state, "
+                         "user_name, udid, serial, product, os_version, device_fingerprint, "
+                         "identity_fingerprint, created_at, updated_at, expires_at, "
+                         "last_refusal, refused_at FROM enrollment",
+                         i));
+    db_do_sql("INSERT INTO challenge SELECT id, id, 'device', 1, 0, '' FROM enrollment");
+    assert_string_equal(db_value_of("SELECT COUNT(*) FROM enrollment"), "2048");
+    for (int i = 0; i < 3; i++) {
+        const char *left = i == 0 ? "1048" : i == 1 ? "48" : "0";
+        db_assert_ok(db_store->sweep(db_store->context, db_p, NOW));
+        assert_string_equal(db_value_of("SELECT COUNT(*) FROM enrollment"), left);
+        assert_string_equal(db_value_of("SELECT COUNT(*) FROM challenge"), left);
+    }
+}
+
+static void offered_ones_are_counted(void **state)
+{
+    const char *const states[] = {"offered", "offered", "offered", "identifying", "delivered"};
+    int count = -1;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        mdm_enrollment_t row = db_enrollment(apr_psprintf(db_p, "e%d", i));
+        assert_true(mdm_state_parse(states[i], &row.state));
+        row.expires_at = i == 0 ? NOW : NOW + 1;
+        db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &row));
+    }
+    for (int limit = 1; limit <= 5; limit++) {
+        db_assert_ok(db_store->enrollment_count_offered(
+            db_store->context, db_p, db_enrollment("").user, NOW, limit, &count));
+        assert_int_equal(count, limit < 2 ? limit : 2);
+    }
+    db_assert_ok(
+        db_store->enrollment_count_offered(db_store->context, db_p, "nobody", NOW, 5, &count));
+    assert_int_equal(count, 0);
+}
+
 static void foreign_values_are_not_believed(void **state)
 {
     mdm_challenge_t row = challenge("h1"), *c;
@@ -380,6 +428,7 @@ static void killed_process_leaves_a_sound_database(void **state)
     TEST(enrollment_is_read_as_written), TEST(enrollment_advances_from_its_state_and_in_time),     \
         TEST(refusal_changes_nothing_else), TEST(challenge_is_spent_once_and_in_time),             \
         TEST(certificate_is_unique_in_three_ways), TEST(sweep_takes_what_is_over),                 \
+        TEST(sweep_takes_some_at_a_time), TEST(offered_ones_are_counted),                          \
         TEST(foreign_values_are_not_believed), TEST(one_of_sixty_four_wins),                       \
         TEST(eight_processes_make_one_schema), TEST(killed_process_leaves_a_sound_database)
 
