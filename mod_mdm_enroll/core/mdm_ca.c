@@ -55,7 +55,7 @@ static mdm_result_t unfit(apr_pool_t *p, const mdm_signer_t *signer, const char 
                            mdm_x509_subject(p, signer->cert), why);
 }
 
-static mdm_result_t check_ca(apr_pool_t *p, const mdm_signer_t *signer, apr_int64_t now)
+static mdm_result_t check_ca(apr_pool_t *p, const mdm_signer_t *signer)
 {
     X509 *cert = signer->cert;
     EVP_PKEY *key = X509_get0_pubkey(cert);
@@ -75,17 +75,12 @@ static mdm_result_t check_ca(apr_pool_t *p, const mdm_signer_t *signer, apr_int6
                                   MIN_RSA_BITS));
     if (signer->key == NULL || X509_check_private_key(cert, signer->key) != 1)
         return unfit(p, signer, "the private key does not belong to it");
-    if (mdm_x509_not_after(cert) <= now)
-        return unfit(
-            p, signer,
-            apr_psprintf(p, "expired %" APR_INT64_T_FMT " s ago", now - mdm_x509_not_after(cert)));
     return mdm_result_ok();
 }
 
-mdm_result_t mdm_ca_create(apr_pool_t *p, const mdm_signer_t *signer, apr_int64_t now,
-                           mdm_ca_t **ca)
+mdm_result_t mdm_ca_create(apr_pool_t *p, const mdm_signer_t *signer, mdm_ca_t **ca)
 {
-    mdm_result_t r = check_ca(p, signer, now);
+    mdm_result_t r = check_ca(p, signer);
     mdm_ca_t *made;
     X509V3_CTX context;
 

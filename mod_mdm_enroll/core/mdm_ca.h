@@ -17,11 +17,10 @@ typedef struct mdm_ca_t mdm_ca_t;
 
 /* Check a CA certificate and key for what they must do here: basicConstraints CA:TRUE; keyUsage,
  * where present, with keyCertSign, digitalSignature and keyEncipherment (it answers SCEP too); RSA
- * of at least 2048 bits; the key belongs to the certificate; not expired. MDM_MSG_CONFIGURATION
- * with what is wanted otherwise, MDM_MSG_CRYPTO if OpenSSL fails. The signer must outlive the CA.
- */
-mdm_result_t mdm_ca_create(apr_pool_t *p, const mdm_signer_t *signer, apr_int64_t now,
-                           mdm_ca_t **ca);
+ * of at least 2048 bits; the key belongs to the certificate. Its dates count when it issues.
+ * MDM_MSG_CONFIGURATION with what is wanted otherwise, MDM_MSG_CRYPTO if OpenSSL fails. The signer
+ * must outlive the CA. */
+mdm_result_t mdm_ca_create(apr_pool_t *p, const mdm_signer_t *signer, mdm_ca_t **ca);
 
 /* Longest organization, in characters of UTF-8 (ub-organization-name of RFC 5280 appendix A). The
  * configuration checks it, so that no device is the first to find out. */

@@ -60,6 +60,7 @@ typedef struct mdm_place_t {
     const char *path; /* as httpd compares it: not escaped. NULL: there is no such endpoint */
     const server_rec *server; /* in which it was written: this vhost or the main server */
     const ap_directive_t *where;
+    int order; /* among those of the same server */
 } mdm_place_t;
 
 /* One MDMEnrollPayload. */
@@ -129,6 +130,7 @@ typedef struct mdm_server_conf_t {
 
     apr_array_header_t *tls_signers; /* mdm_signer_t *: what mod_ssl has for this very vhost */
     mdm_site_t *site;                /* NULL: enrollment is not served here */
+    int broken;                      /* main server: something was found that cannot work */
 } mdm_server_conf_t;
 
 extern const command_rec mdm_conf_directives[];

@@ -8,6 +8,7 @@
  */
 #include "conf.h"
 
+#include <ap_listen.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
 #include <http_core.h>
@@ -57,7 +58,7 @@ void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const cha
 
 /* SSLEngine among the directives of one level: 1 on, 0 off, -1 not said. Sections that httpd reads
  * at once (IfModule, IfDefine, Include …) leave their content in place, so one level is all. */
-static int ssl_engine(const ap_directive_t *level)
+static int ssl_engine(apr_pool_t *p, const ap_directive_t *level)
 {
     int on = -1;
 
@@ -65,32 +66,46 @@ static int ssl_engine(const ap_directive_t *level)
         if (!ap_cstr_casecmp(level->directive, "SSLEngine")) {
             const char *args = level->args;
 
-            on = ap_cstr_casecmpn(args, "off", 3) != 0;
+            on = ap_cstr_casecmp(ap_getword_conf(p, &args), "off") != 0;
         }
     }
     return on;
 }
 
+/* Does one of its sockets speak https by default ("Listen 443", "Listen … https")? mod_ssl then
+ * needs no SSLEngine. httpd gives a vhost the protocol of its socket after the check, by these same
+ * rules. */
+static int listens_https(const server_rec *s)
+{
+    const server_addr_rec *addr;
+    const ap_listen_rec *socket;
+
+    for (addr = s->addrs; addr; addr = addr->next)
+        for (socket = ap_listeners; socket; socket = socket->next)
+            if (apr_sockaddr_equal(socket->bind_addr, addr->host_addr) &&
+                socket->bind_addr->port == addr->host_port)
+                return socket->protocol && !strcmp(socket->protocol, "https");
+    return 0;
+}
+
 /* mod_ssl keeps its configuration to itself, and loads keys only after the check: the directive
  * tree is what can be asked. */
-static int tls_is_on(const server_rec *s)
+static int tls_is_on(apr_pool_t *p, const server_rec *s)
 {
     const char *protocol = ap_get_server_protocol((server_rec *)s);
     const ap_directive_t *node;
-    int on;
+    int on = -1;
 
     if (protocol && !strcmp(protocol, "https"))
         return 1;
-    for (node = ap_conftree; s->is_virtual && node; node = node->next) {
+    for (node = ap_conftree; s->is_virtual && node && on < 0; node = node->next)
         if (!ap_cstr_casecmp(node->directive, "<VirtualHost") &&
             (unsigned)node->line_num == s->defn_line_number &&
-            !strcmp(node->filename, s->defn_name)) {
-            on = ssl_engine(node->first_child);
-            if (on >= 0)
-                return on;
-        }
-    }
-    return ssl_engine(ap_conftree) == 1;
+            !strcmp(node->filename, s->defn_name))
+            on = ssl_engine(p, node->first_child);
+    if (on < 0)
+        on = ssl_engine(p, ap_conftree);
+    return on < 0 ? !protocol && listens_https(s) : on;
 }
 
 /* --- one vhost --- */
@@ -107,11 +122,6 @@ static int needs_https(const mdm_server_conf_t *conf)
     return conf->endpoints[MDM_ENDPOINT_PROFILE].path || conf->endpoints[MDM_ENDPOINT_DEVICE].path;
 }
 
-static int has_https(const server_rec *s, const mdm_server_conf_t *conf)
-{
-    return (conf->where[MDM_SET_BASE_URL] && conf->where[MDM_SET_SIGNER]) || tls_is_on(s);
-}
-
 /* The first endpoint of a vhost that needs https and was written in it; NULL if it has none. */
 static const mdm_place_t *own_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
 {
@@ -121,6 +131,17 @@ static const mdm_place_t *own_endpoint(const server_rec *s, const mdm_server_con
         if (conf->endpoints[i].path && conf->endpoints[i].server == s)
             return &conf->endpoints[i];
     return NULL;
+}
+
+/* MDMEnrollBaseURL says that a proxy ends TLS, of the vhost in which it stands: a plain vhost that
+ * inherits it, beside one with TLS, is not behind that proxy. */
+static int has_https(apr_pool_t *p, const server_rec *s, const mdm_server_conf_t *conf,
+                     const mdm_server_conf_t *main_conf)
+{
+    const ap_directive_t *base_url = conf->where[MDM_SET_BASE_URL];
+    int own = own_endpoint(s, conf) || base_url != main_conf->where[MDM_SET_BASE_URL];
+
+    return (base_url && conf->where[MDM_SET_SIGNER] && own) || tls_is_on(p, s);
 }
 
 static void tell_no_https(mdm_check_t *check, const mdm_server_conf_t *conf,
@@ -157,6 +178,40 @@ static void check_endpoints(mdm_check_t *check, const mdm_server_conf_t *conf)
     }
 }
 
+/* Is path below (a <Location> matches it and everything behind a slash)? */
+static int lies_below(const char *path, const char *section)
+{
+    apr_size_t len = strlen(section);
+
+    return !strncmp(path, section, len) && path[len] == '/';
+}
+
+/* A later <Location> overrides an earlier one, so one that stands behind an endpoint below it would
+ * put its own authentication there. */
+static void check_nesting(mdm_check_t *check, const mdm_server_conf_t *conf)
+{
+    int i, k;
+
+    for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++) {
+        const mdm_place_t *outer = &conf->endpoints[i];
+
+        for (k = MDM_ENDPOINT_PROFILE; outer->path && k < MDM_ENDPOINT_COUNT; k++) {
+            const mdm_place_t *inner = &conf->endpoints[k];
+
+            if (inner->path && lies_below(inner->path, outer->path) &&
+                inner->server == outer->server && inner->order < outer->order) {
+                mdm_conf_problem(check, outer->where,
+                                 "<Location \"%s\"> stands behind <Location \"%s\"> (%s:%d), which "
+                                 "lies below it, and would override what is said there; move it "
+                                 "before that, or give the endpoints paths beside each other",
+                                 outer->path, inner->path, inner->where->filename,
+                                 inner->where->line_num);
+                break;
+            }
+        }
+    }
+}
+
 static void check_required(mdm_check_t *check, const mdm_server_conf_t *conf)
 {
     static const struct {
@@ -187,6 +242,7 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
     mdm_site_t *site;
 
     check_endpoints(check, conf);
+    check_nesting(check, conf);
     check_required(check, conf);
     site = mdm_conf_make(check, p, conf);
     if (check->problems == before)
@@ -209,7 +265,7 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
             continue;
         check.server = s;
         place = own_endpoint(s, conf);
-        if (needs_https(conf) && !has_https(s, conf)) {
+        if (needs_https(conf) && !has_https(ptemp, s, conf, mdm_conf_server(main_server))) {
             if (!s->is_virtual || !place) {
                 passed_over = passed_over ? passed_over : s;
                 continue;
@@ -227,5 +283,10 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
                                                                             : MDM_ENDPOINT_DEVICE];
         tell_no_https(&check, conf, place);
     }
-    return check.problems ? HTTP_INTERNAL_SERVER_ERROR : OK;
+    if (!check.problems)
+        return OK;
+    /* "httpd -k stop" must stop a server whatever has become of its files, so only the test ends
+     * here: a start does in post_config. */
+    mdm_conf_server(main_server)->broken = 1;
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }

@@ -82,7 +82,9 @@ const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
                             "one of each in a vhost",
                             cmd->cmd->name, names[endpoint], place->path, place->where->filename,
                             place->where->line_num);
+    place->order = 0;
     for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++) {
+        place->order += server->endpoints[i].path != NULL;
         if (server->endpoints[i].path && !strcmp(server->endpoints[i].path, cmd->path))
             return apr_psprintf(cmd->pool,
                                 "%s %s: <Location \"%s\"> is the endpoint %s already (%s:%d); "

@@ -33,11 +33,6 @@ static int told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t re
     return 0;
 }
 
-static apr_int64_t now(void)
-{
-    return apr_time_sec(apr_time_now());
-}
-
 static mdm_ca_t *make_ca(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
 {
     const ap_directive_t *where = conf->where[MDM_SET_CA];
@@ -47,7 +42,7 @@ static mdm_ca_t *make_ca(mdm_check_t *check, apr_pool_t *p, const mdm_server_con
     if (!where ||
         !told(check, where,
               mdm_signer_read(p, conf->ca_certificate, conf->ca_key, NULL, &signer)) ||
-        !told(check, where, mdm_ca_create(p, signer, now(), &ca)))
+        !told(check, where, mdm_ca_create(p, signer, &ca)))
         return NULL;
     return ca;
 }

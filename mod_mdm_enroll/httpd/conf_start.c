@@ -55,6 +55,22 @@ static void warn_self_signed(apr_pool_t *p, server_rec *s, apr_hash_t *told, X50
                      mdm_x509_subject(p, cert));
 }
 
+/* A date that has come must not keep httpd, with all its other sites, from starting. */
+static void warn_expired(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_ca_t *ca,
+                         apr_int64_t now)
+{
+    X509 *cert = ca ? mdm_ca_signer(ca)->cert : NULL;
+    const char *file = mdm_conf_server(s)->ca_certificate;
+
+    if (cert && (mdm_x509_not_after(cert) <= now || mdm_x509_not_before(cert) > now) &&
+        first_time(p, told, apr_pstrcat(p, "expired ", file, NULL)))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "%s: the CA certificate in %s is not valid now: %s; no device can be enrolled "
+                     "until there is another, or the clock is right",
+                     code(p, MDM_MSG_CA_NOT_VALID), file,
+                     mdm_x509_not_after(cert) <= now ? "expired" : "not yet");
+}
+
 static void note_shared_key(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_ca_t *ca)
 {
     const char *file = mdm_conf_server(s)->ca_certificate;
@@ -68,13 +84,16 @@ static void note_shared_key(apr_pool_t *p, server_rec *s, apr_hash_t *told, cons
 int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     int rehearsal = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+    apr_int64_t now = apr_time_sec(apr_time_now());
     apr_hash_t *told = apr_hash_make(ptemp);
     server_rec *s;
 
     (void)p;
     (void)plog;
+    if (mdm_conf_server(main_server)->broken) /* told by the check */
+        return HTTP_INTERNAL_SERVER_ERROR;
     for (s = main_server; s; s = s->next) {
-        const mdm_server_conf_t *conf = mdm_conf_server(s);
+        mdm_server_conf_t *conf = mdm_conf_server(s);
         mdm_site_t *site = conf->site;
 
         if (!site)
@@ -82,16 +101,24 @@ int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
         if (!site->signer)
             site->signer = mdm_signer_ssl_choose(conf);
         if (!site->signer && site->paths[MDM_ENDPOINT_DEVICE]) {
-            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, NULL,
-                         "%s: %s has no RSA or ECDSA certificate in mod_ssl to sign profiles with; "
-                         "add SSLCertificateFile, or MDMEnrollSigner certificate key",
-                         code(ptemp, MDM_MSG_SIGNER_MISSING), mdm_conf_vhost_name(ptemp, s));
-            return HTTP_INTERNAL_SERVER_ERROR;
+            int own = conf->endpoints[MDM_ENDPOINT_DEVICE].server == s;
+
+            if (own || !rehearsal)
+                ap_log_error(APLOG_MARK, APLOG_STARTUP | (own ? APLOG_ERR : APLOG_WARNING), 0, NULL,
+                             "%s: %s has no RSA or ECDSA certificate in mod_ssl to sign profiles "
+                             "with%s; add SSLCertificateFile, or MDMEnrollSigner certificate key",
+                             code(ptemp, MDM_MSG_SIGNER_MISSING), mdm_conf_vhost_name(ptemp, s),
+                             own ? "" : ", so the endpoints that it inherits are not served there");
+            if (own)
+                return HTTP_INTERNAL_SERVER_ERROR;
+            conf->site = NULL;
+            continue;
         }
         if (rehearsal)
             continue;
         if (site->signer)
             warn_self_signed(ptemp, s, told, site->signer->cert);
+        warn_expired(ptemp, s, told, site->scep.ca, now);
         warn_file_mode(ptemp, s, told, conf->ca_key);
         warn_file_mode(ptemp, s, told, conf->signer_key);
         warn_file_mode(ptemp, s, told, conf->bind_file);

@@ -459,6 +459,11 @@ static mdm_result_t take(mdm_dbd_pool_t *pool, apr_pool_t *p, apr_time_t deadlin
     for (;;) {
         apr_time_t now = apr_time_now();
 
+        /* A clock that is set back must not make a second, or two, last until it has caught up. */
+        if (pool->broken_until > now + BREAKER)
+            pool->broken_until = now;
+        if (deadline > now + ACQUIRE_TIMEOUT)
+            deadline = now + ACQUIRE_TIMEOUT;
         if (pool->idle) {
             *handle = pool->idle;
             pool->idle = pool->idle->next;

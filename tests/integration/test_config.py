@@ -9,8 +9,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from harness import paths, pki, slapd
+from harness import httpd, paths, pki, slapd
 from harness.http import curl
+from harness.ports import free_port
+from harness.process import run
 from harness.site import (DEVICE, ID, IDENTIFIER, ORGANIZATION, PROFILE, SCEP, SERVER, TOPIC, Site,
                           certificate, endpoints, htpasswd, ldap_url, vhost)
 
@@ -139,7 +141,12 @@ BROKEN = {
                        "wanted: a path without the wildcards"),
     "no request matches": Broken(location("/a//scep", "scep"), '<Location "/a//scep">',
                                  'wanted: a path without "//"'),
+    "an outer one behind an inner one": Broken(
+        [f"-{PROFILE}", location("/enroll", "profile")],
+        f'<Location "/enroll"> stands behind <Location "{DEVICE}">', "move it before that"),
     # --- https
+    "TLS off in quotes": Broken('SSLEngine "off"', "there is no TLS here", 'add "SSLEngine on"',
+                                "MDMEnrollEndpoint profile"),
     "no TLS": Broken("SSLEngine off", "there is no TLS here",
                      'add "SSLEngine on", or, where a proxy ends TLS, MDMEnrollBaseURL',
                      "MDMEnrollEndpoint profile"),
@@ -192,7 +199,6 @@ BROKEN = {
     "CA: ECDSA": Broken(ca("ec"), "CN=Unfit CA", "wanted is an RSA key of at least 2048 bits"),
     "CA: 1024 bits": Broken(ca("small"), "CN=Unfit CA",
                             "wanted is an RSA key of at least 2048 bits"),
-    "CA: expired": Broken(ca("expired"), "CN=Unfit CA", "expired"),
     "CA: usage": Broken(ca("signs_only"), "CN=Unfit CA",
                         "wanted is keyUsage with keyCertSign, digitalSignature and "
                         "keyEncipherment"),
@@ -514,8 +520,29 @@ def postgresql(kit):
     return kit.edited("MDMEnrollStore \"pgsql:host=db dbname=mdm password='a b'\"")
 
 
+def https_by_its_socket(kit):
+    """mod_ssl takes part without SSLEngine where the socket speaks https."""
+    return without_ssl_engine(kit.sound(), kit.site.port, free_port())
+
+
+def without_ssl_engine(config, port, other):
+    """The host at a socket of its own, and no word of SSLEngine."""
+    return (f"Listen 127.0.0.1:{other} https\n" +
+            config.replace(f":{port}>", f":{other}>").replace("SSLEngine on\n", ""))
+
+
+def a_ca_of_yesterday(kit):
+    """Nothing that comes of itself may keep httpd from starting."""
+    return kit.edited(kit.fill(ca("expired")))
+
+
+def nested_in_order(kit):
+    return kit.edited(f"-{PROFILE}", f"-{DEVICE}", location("/enroll", "profile"),
+                      location(DEVICE, "device"), f"-{SCEP}", location(SCEP, "scep"))
+
+
 SOUND = [Kit.sound, everything, without_endpoints, scep_over_plain_http, within_if_module, included,
-         in_a_macro, postgresql]
+         in_a_macro, postgresql, https_by_its_socket, a_ca_of_yesterday, nested_in_order]
 
 
 @pytest.mark.parametrize("config", SOUND, ids=lambda f: f.__name__)
@@ -563,6 +590,58 @@ def test_warnings_at_start(world, own_site):
     assert response.status == 200
 
 
+def test_https_by_its_socket(own_site):
+    other = free_port()
+    site = own_site(directory=False, vhosts=lambda site: without_ssl_engine(
+        site.tls_vhost(HOST), site.port, other)).start()
+    site.port = other
+    site.walk().all()
+
+
+def test_expired_ca(own_site, world):
+    """httpd starts, says so, stops, and issues nothing."""
+    old = world.maker.issue("O=Test, CN=Old CA", ca=True, key=world.site.ca.key,
+                            start=pki.days(-9), end=pki.days(-2))
+    site = own_site(directory=False,
+                    directives=f"MDMEnrollCA {old.cert_file} {old.key_file}\n").start()
+    site.expect("CA_NOT_VALID", "CA_ISSUE")
+    (line,) = site.log.lines(ID["CA_NOT_VALID"])
+    assert str(old.cert_file) in line and "expired" in line
+    walk = site.walk().offer().identify()
+    response = site.post_scep(walk.request().message(walk.scep_challenge, old.cert_file))
+    assert response.status == 500
+
+
+def test_stop_with_a_broken_configuration(own_site):
+    """What has become of a file since the start must not keep a server from being stopped; it does
+    keep the next one from starting."""
+    site = own_site(directory=False).start()
+    site.directives = "MDMEnrollCA /none.pem /none.key\n"
+    site.reconfigure()
+    status, said = site.httpd.test()
+    assert status != 0 and "cannot open /none.pem" in said
+    command = [httpd.binary(), "-d", site.folder, "-f", site.httpd.config_file, "-k"]
+    said = run(*command, "stop").stderr.decode()
+    assert "cannot open /none.pem" in said
+    site.httpd.process.popen.wait(20)
+    site.expect("AH00016")
+    done = run(*command, "start", ok=False)
+    assert done.returncode != 0 and b"cannot open /none.pem" in done.stderr
+
+
+def test_host_that_cannot_sign(own_site, world):
+    """It inherits the endpoints and has other work; the others are not kept from theirs."""
+    identity = world.site.pki.server("odd.test", world.site.intermediate,
+                                     ed25519.Ed25519PrivateKey.generate())
+    site = own_site(directory=False, vhosts=lambda site: (
+        endpoints(htpasswd(world)) + vhost(site.port, HOST, certificate(
+            world.site.server(HOST), bundle=world.bundle(world.site.server(HOST)))) +
+        vhost(site.port, "odd.test", certificate(identity, bundle=world.bundle(identity))))).start()
+    site.expect("SIGNER_MISSING", "HTTP_NOT_SECURE")
+    site.walk().all()
+    assert site.curl(PROFILE, host="odd.test").status == 403
+
+
 def test_nothing_to_sign_with(world, own_site):
     """Only an Ed25519 key, which no device verifies."""
     identity = world.site.pki.server("odd.test", world.site.intermediate,
@@ -582,43 +661,69 @@ def test_nothing_to_sign_with(world, own_site):
 # --- the files of conf/, and where a site may put them -------------------------------------------
 
 
-class ConfSite(Site):
-    """LoadModule by conf/mdm_enroll.load and all else by conf/mdm_enroll.conf, neither edited."""
+CONF = paths.SRC / "conf" / "mdm_enroll.conf"
 
-    def config(self):
+
+class ConfSite(Site):
+    """LoadModule by conf/mdm_enroll.load and all else by conf/mdm_enroll.conf, neither edited: its
+    values are defined before."""
+
+    def values(self):
         world = self.world
         password = self.folder / "ldap.password"
         password.write_text(slapd.ADMIN_PASSWORD + "\n")
         password.chmod(0o600)
-        values = {
-            "MODULES": paths.MODULE.parent, "STORE": self.database.store,
+        return {
+            "STORE": self.database.store,
             "ORGANIZATION": ORGANIZATION, "IDENTIFIER": IDENTIFIER, "SERVER": SERVER,
             "TOPIC": TOPIC, "CA": world.site.ca.cert_file, "CA_KEY": world.site.ca.key_file,
             "LDAP": ldap_url(world.slapd.tls_url), "LDAP_GROUP": slapd.GROUP,
             "LDAP_BIND": slapd.ADMIN, "LDAP_PASSWORD": password}
-        return ("Define MDM_SITE\n" +
-                "".join(f'Define MDM_{name} "{value}"\n' for name, value in values.items()) +
-                f"Include {paths.SRC}/conf/mdm_enroll.load\n"
-                f"LDAPTrustedGlobalCert CA_BASE64 {world.site.root_file}\n" + self.vhosts(self))
 
-    def tls_host(self, conf=paths.SRC / "conf" / "mdm_enroll.conf"):
+    def defined(self):
+        return "Define MDM_SITE\n" + "".join(
+            f'Define MDM_{name} "{value}"\n' for name, value in self.values().items())
+
+    def config(self):
+        return (f"Define MDM_MODULES {paths.MODULE.parent}\n" + self.defined() +
+                f"Include {paths.SRC}/conf/mdm_enroll.load\n"
+                f"LDAPTrustedGlobalCert CA_BASE64 {self.world.site.root_file}\n" +
+                self.vhosts(self))
+
+    def tls_host(self, conf=CONF, host=HOST):
         """What the first lines of the file say, and what makes it trust the tests' servers."""
         return tls_only(self, f"Include {conf}\n"
                         f"MDMEnrollDeviceCA {self.world.device_ca.cert_file}\n"
-                        f"MDMEnrollDirectoryCA {self.world.site.root_file}\n")
+                        f"MDMEnrollDirectoryCA {self.world.site.root_file}\n", host)
+
+    def edited(self, name, **values):
+        """A copy of the file with its values written into it, as a site does."""
+        text = CONF.read_text()
+        for key, value in (self.values() | values).items():
+            text, count = re.subn(rf"^( +Define MDM_{key}) .*$", lambda m: f'{m[1]} "{value}"', text,
+                                  flags=re.M)
+            assert count == 1, key
+        copy = self.folder / name
+        copy.write_text(text)
+        return copy
 
 
-def tls_only(site, text=""):
-    identity = site.world.site.server(HOST)
-    return vhost(site.port, HOST, certificate(identity, bundle=site.world.bundle(identity)) + text)
+class EditedSite(ConfSite):
+    def defined(self):
+        return ""
+
+
+def tls_only(site, text="", host=HOST):
+    identity = site.world.site.server(host)
+    return vhost(site.port, host, certificate(identity, bundle=site.world.bundle(identity)) + text)
 
 
 @pytest.fixture
 def conf_site(world):
     made = []
 
-    def make(vhosts):
-        made.append(ConfSite(world, world.new_folder("conf"), vhosts=vhosts, module=False))
+    def make(vhosts, kind=ConfSite):
+        made.append(kind(world, world.new_folder("conf"), vhosts=vhosts, module=False))
         return made[-1]
     yield make
     for site in made:
@@ -637,10 +742,24 @@ def test_conf_as_it_is(conf_site):
     assert site.walk(user="carol").get_profile().status == 403
 
 
+def test_conf_twice(conf_site):
+    """Two copies with values of their own, each for one host."""
+    second = "second.test"
+
+    def hosts(site):
+        return "".join(site.tls_host(site.edited(f"{host}.conf", ORGANIZATION=host), host)
+                       for host in (HOST, second))
+    site = conf_site(hosts, EditedSite)
+    assert site.httpd.test() == (0, "Syntax OK\n")
+    site.start()
+    for host in (HOST, second):
+        assert site.walk(host=host).offer().profile["PayloadOrganization"] == host
+
+
 def test_examples_in_conf(conf_site, world):
     """Every directive that the file shows as a comment is one that httpd takes."""
     site = conf_site(lambda site: site.tls_host(site.folder / "mdm_enroll.conf"))
-    text = (paths.SRC / "conf" / "mdm_enroll.conf").read_text()
+    text = CONF.read_text()
     examples = re.findall("^#(MDMEnroll.*)$", text, re.M)
     assert len(examples) >= 12
     for name, content in (("signer.pem", world.signer.pem), ("root.pem", world.site.root.pem),
@@ -665,9 +784,19 @@ def settings_in_the_main_server(site):
     return vhost(site.plain_port, HOST, "") + site.tls_vhost(HOST)
 
 
+def with_a_base_url(site):
+    """Which is for hosts behind a proxy; the plain one here is not."""
+    signer = site.world.signer
+    return (f"MDMEnrollBaseURL {site.url('')}\n"
+            f"MDMEnrollSigner {signer.cert_file} {signer.key_file} "
+            f"{site.world.site.intermediate.cert_file}\n" + all_in_the_main_server(site))
+
+
 @pytest.mark.parametrize("layout, plain", [(all_in_the_main_server, 403),
-                                           (settings_in_the_main_server, 404)],
-                         ids=["all in the main server", "settings in the main server"])
+                                           (settings_in_the_main_server, 404),
+                                           (with_a_base_url, 403)],
+                         ids=["all in the main server", "settings in the main server",
+                              "with a base URL for all"])
 def test_plain_and_tls_hosts(own_site, layout, plain):
     site = own_site(vhosts=layout)
     assert site.httpd.test() == (0, "Syntax OK\n")

@@ -37,7 +37,7 @@ int setup(void **state)
                             .key = ca_key};
     fake = fake_world_create(pki_pool);
     fake->clock = apr_time_sec(apr_time_now());
-    if (mdm_ca_create(pki_pool, &signer, fake->clock, &ca).kind != MDM_OK)
+    if (mdm_ca_create(pki_pool, &signer, &ca).kind != MDM_OK)
         return 1;
     settings = (mdm_scep_settings_t){
         .ca = ca, .organization = "Example", .lifetime = SCEP_LIFETIME, .validity = 365 * DAY};

@@ -53,7 +53,7 @@ static int setup(void **state)
     signer = (mdm_signer_t){.cert = make_ca(CA_USAGE), .key = ca_key};
     fake = fake_world_create(pki_pool);
     fake->clock = apr_time_sec(apr_time_now());
-    return failed || mdm_ca_create(pki_pool, &signer, fake->clock, &ca).kind != MDM_OK;
+    return failed || mdm_ca_create(pki_pool, &signer, &ca).kind != MDM_OK;
 }
 
 /* Issue, encode and decode, as whoever receives it does. */
@@ -228,7 +228,7 @@ static void test_time_encoding(void **state)
     X509 *cert;
 
     (void)state;
-    assert_int_equal(mdm_ca_create(pki_pool, &lasting, fake->clock, &ca).kind, MDM_OK);
+    assert_int_equal(mdm_ca_create(pki_pool, &lasting, &ca).kind, MDM_OK);
     cert = issue_for(&row, MDM_PURPOSE_MDM, "x", device_key, 50LL * YEAR);
     assert_int_equal(ASN1_STRING_type(X509_get0_notBefore(cert)), V_ASN1_UTCTIME);
     assert_int_equal(ASN1_STRING_type(X509_get0_notAfter(cert)), V_ASN1_GENERALIZEDTIME);
@@ -268,11 +268,11 @@ static void test_random_fails(void **state)
     assert_null(issue_for(&row, MDM_PURPOSE_MDM, "x", pki_key_ec("P-256"), YEAR));
 }
 
-static void refused(X509 *cert, EVP_PKEY *key, apr_int64_t now, const char *why)
+static void refused(X509 *cert, EVP_PKEY *key, const char *why)
 {
     mdm_signer_t bad = {.cert = cert, .key = key};
     mdm_ca_t *made = NULL;
-    mdm_result_t r = mdm_ca_create(pki_pool, &bad, now, &made);
+    mdm_result_t r = mdm_ca_create(pki_pool, &bad, &made);
 
     assert_int_equal(r.message, MDM_MSG_CONFIGURATION);
     assert_null(made);
@@ -286,20 +286,18 @@ static void test_create_refuses(void **state)
     const pki_opts_t is_ca = {.constraints = PKI_CA}, none = {.constraints = PKI_NO_CONSTRAINTS},
                      version1 = {.version1 = 1};
     EVP_PKEY *weak = pki_key_rsa(1024), *ec = pki_key_ec("P-256");
-    apr_int64_t now = fake->clock;
 
     (void)state;
-    refused(pki_cert("/CN=leaf", ca_key, NULL, NULL, NULL), ca_key, now, "CA:TRUE");
-    refused(pki_cert("/CN=none", ca_key, NULL, NULL, &none), ca_key, now, "CA:TRUE");
-    refused(pki_cert("/CN=v1", ca_key, NULL, NULL, &version1), ca_key, now, "CA:TRUE");
-    refused(make_ca("critical,keyCertSign,cRLSign"), ca_key, now, "digitalSignature");
-    refused(make_ca("critical,keyCertSign,digitalSignature"), ca_key, now, "keyEncipherment");
-    refused(make_ca("critical,digitalSignature,keyEncipherment"), ca_key, now, "keyCertSign");
-    refused(pki_cert("/CN=weak", weak, NULL, NULL, &is_ca), weak, now, "2048");
-    refused(pki_cert("/CN=ec", ec, NULL, NULL, &is_ca), ec, now, "RSA");
-    refused(signer.cert, device_key, now, "private key");
-    refused(signer.cert, NULL, now, "private key");
-    refused(signer.cert, ca_key, mdm_x509_not_after(signer.cert), "expired");
+    refused(pki_cert("/CN=leaf", ca_key, NULL, NULL, NULL), ca_key, "CA:TRUE");
+    refused(pki_cert("/CN=none", ca_key, NULL, NULL, &none), ca_key, "CA:TRUE");
+    refused(pki_cert("/CN=v1", ca_key, NULL, NULL, &version1), ca_key, "CA:TRUE");
+    refused(make_ca("critical,keyCertSign,cRLSign"), ca_key, "digitalSignature");
+    refused(make_ca("critical,keyCertSign,digitalSignature"), ca_key, "keyEncipherment");
+    refused(make_ca("critical,digitalSignature,keyEncipherment"), ca_key, "keyCertSign");
+    refused(pki_cert("/CN=weak", weak, NULL, NULL, &is_ca), weak, "2048");
+    refused(pki_cert("/CN=ec", ec, NULL, NULL, &is_ca), ec, "RSA");
+    refused(signer.cert, device_key, "private key");
+    refused(signer.cert, NULL, "private key");
 }
 
 static void test_create_accepts(void **state)
@@ -308,7 +306,7 @@ static void test_create_accepts(void **state)
     mdm_ca_t *made;
 
     (void)state;
-    assert_int_equal(mdm_ca_create(pki_pool, &plain, fake->clock, &made).kind, MDM_OK);
+    assert_int_equal(mdm_ca_create(pki_pool, &plain, &made).kind, MDM_OK);
     assert_ptr_equal(mdm_ca_signer(made), &plain);
 }
 

@@ -231,7 +231,7 @@ static site_t *site_create(void)
     site->identity.key = pki_key_rsa(2048);
     site->ca = pki_cert("/O=Example/CN=Enrollment CA", ca_key, NULL, NULL, &ca_opts);
     *ca_signer = (mdm_signer_t){.cert = site->ca, .key = ca_key};
-    check_result(mdm_ca_create(pki_pool, ca_signer, site->fake->clock, &ca), "CA");
+    check_result(mdm_ca_create(pki_pool, ca_signer, &ca), "CA");
     check_result(mdm_trust_add_device_ca(trust, device_ca), "device CA");
     check_result(mdm_trust_add_identity_ca(trust, site->ca), "identity CA");
     site->ota = (mdm_ota_settings_t){
