@@ -282,23 +282,36 @@ static mdm_result_t identify(apr_pool_t *p, const mdm_scep_settings_t *settings,
     return r;
 }
 
+/* The challenge and its row, if the request may go on with them. */
+static mdm_result_t admit(apr_pool_t *p, const mdm_world_t *world,
+                          const mdm_scep_request_t *request, mdm_challenge_t **challenge,
+                          mdm_enrollment_t **row)
+{
+    mdm_result_t r = mdm_challenge_lookup(p, world, request->secret, challenge, row);
+
+    return r.kind == MDM_OK ? check_turn(p, *challenge, *row, request) : r;
+}
+
 /* The transaction. Each step leaves what a repetition of the same request needs to go on from
  * there: spent for this request, recorded, identified. */
 static mdm_result_t grant(apr_pool_t *p, const mdm_scep_settings_t *settings,
                           const mdm_world_t *world, const mdm_scep_request_t *request,
                           mdm_scep_facts_t *facts, X509 **cert)
 {
-    mdm_challenge_t *challenge;
-    mdm_enrollment_t *row;
-    mdm_result_t r = mdm_challenge_lookup(p, world, request->secret, &challenge, &row);
+    mdm_challenge_t *challenge = NULL;
+    mdm_enrollment_t *row = NULL;
+    mdm_result_t r = admit(p, world, request, &challenge, &row);
 
-    if (r.kind != MDM_OK)
-        return r;
-    facts->enrollment = row->id;
-    facts->user = row->user;
-    facts->udid = row->udid;
-    facts->serial = row->serial;
-    r = check_turn(p, challenge, row, request);
+    /* The challenge is read before its row: a copy of this request may have been answered in
+     * between, and what the challenge says is older than the row's state. */
+    if (r.message == MDM_MSG_ENROLLMENT_STATE && challenge->used_at == 0)
+        r = admit(p, world, request, &challenge, &row);
+    if (row != NULL) {
+        facts->enrollment = row->id;
+        facts->user = row->user;
+        facts->udid = row->udid;
+        facts->serial = row->serial;
+    }
     if (r.kind == MDM_OK)
         r = spend(p, world, challenge, request);
     if (r.kind == MDM_OK)

@@ -213,7 +213,8 @@ def consistent(database):
     for enrollment, state in rows.items():
         spent = sorted(purposes["challenge", enrollment])
         issued = sorted(purposes["certificate", enrollment])
-        assert spent.count("device") == 1
+        # An offer that is cut off between its two rows is one that nobody has seen.
+        assert spent.count("device") == 1 or (state == "offered" and not spent)
         if state in ("identifying", "identified", "delivered"):
             assert "identity" in spent, state
         if state in ("identified", "delivered"):

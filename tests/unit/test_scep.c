@@ -275,6 +275,7 @@ static void test_repeated_too_late(void **state)
 static mdm_result_t (*real_insert)(void *, apr_pool_t *, const mdm_certificate_t *, int *);
 static mdm_result_t (*real_spend)(void *, apr_pool_t *, const char *, const char *, apr_int64_t,
                                   int *);
+static mdm_result_t (*real_get)(void *, apr_pool_t *, const char *, mdm_enrollment_t **);
 static scep_bytes_t rival_message;
 
 static void rival_exchange(void)
@@ -285,6 +286,7 @@ static void rival_exchange(void)
 
     fake->store->store.certificate_insert = real_insert;
     fake->store->store.challenge_spend = real_spend;
+    fake->store->store.enrollment_get = real_get;
     r = mdm_scep_pki_operation(pki_pool, &settings, &fake->world, rival_message.data,
                                rival_message.len, &its_reply, &its_facts);
     assert_int_equal(r.kind, MDM_OK);
@@ -304,6 +306,13 @@ static mdm_result_t spend_late(void *context, apr_pool_t *p, const char *hash, c
     return real_spend(context, p, hash, used_for, now, won);
 }
 
+/* The challenge has been read, its row not yet. */
+static mdm_result_t get_late(void *context, apr_pool_t *p, const char *id, mdm_enrollment_t **row)
+{
+    rival_exchange();
+    return real_get(context, p, id, row);
+}
+
 static void rival_before_advance(fake_store_t *store, void *context)
 {
     (void)store;
@@ -321,8 +330,13 @@ static void test_parallel(void **state)
     another.key = other_key;
     real_insert = fake->store->store.certificate_insert;
     real_spend = fake->store->store.challenge_spend;
+    real_get = fake->store->store.enrollment_get;
 
     rival_message = message;
+    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    fake->store->store.enrollment_get = get_late;
+    exchange(message, key);
+    granted();
     arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
     fake->store->store.challenge_spend = spend_late;
     exchange(message, key);
@@ -339,6 +353,10 @@ static void test_parallel(void **state)
     arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
     rival_message = scep_message(&another);
     fake->store->store.challenge_spend = spend_late;
+    exchange(message, key);
+    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    fake->store->store.enrollment_get = get_late;
     exchange(message, key);
     refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
     assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(signer.cert), ca_key), 1);
