@@ -9,7 +9,7 @@
 
 #include <apr_strings.h>
 
-/* "user" is a keyword of PostgreSQL, hence user_name. The version comes last: see dbd_pool.c. */
+/* "user" is a keyword of PostgreSQL, hence user_name. The version comes last: see dbd_handle.c. */
 const char *const mdm_store_ddl[] = {
     "CREATE TABLE IF NOT EXISTS enrollment ("
     "id VARCHAR(32) NOT NULL PRIMARY KEY, "

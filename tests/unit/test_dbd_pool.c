@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * dbd_pool and dbd_target on real databases: schema, handles, faults, the argument of
+ * dbd_pool, dbd_handle and dbd_target on real databases: schema, handles, faults, the argument of
  * MDMEnrollStore. Depends on db_fixture.
  */
 #include "db_fixture.h"
