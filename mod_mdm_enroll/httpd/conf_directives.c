@@ -11,6 +11,7 @@
 
 #include "../core/mdm_plist.h"
 #include "../core/mdm_schema.h"
+#include "directory_url.h"
 #include "policy_expr.h"
 
 APLOG_USE_MODULE(mdm_enroll);

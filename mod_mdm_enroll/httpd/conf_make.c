@@ -9,6 +9,7 @@
 
 #include "../core/mdm_plist.h"
 #include "../core/mdm_schema.h"
+#include "directory_url.h"
 #include "policy_expr.h"
 
 #define DEFAULT_LIFETIME (15 * 60)

@@ -26,12 +26,6 @@ typedef struct mdm_ldap_settings_t {
     apr_interval_time_t timeout; /* for everything together */
 } mdm_ldap_settings_t;
 
-/* Take an LDAP URL apart (RFC 4516: ldap[s]://host[:port]/base?attribute?scope?filter), with the
- * defaults of AuthLDAPURL, so that the same URL serves: uid, sub, (objectClass=*); of several
- * attributes the first one counts. NULL, or a sentence for the administrator: value seen, value
- * wanted. */
-const char *mdm_ldap_parse_url(apr_pool_t *p, const char *url, mdm_ldap_settings_t *settings);
-
 /* A directory over settings that outlive it; owned by p, usable by all threads. Only looking up the
  * name of the host can take longer than the timeout: its limits are the system's resolver's. */
 const mdm_directory_t *mdm_directory_ldap(apr_pool_t *p, const mdm_ldap_settings_t *settings);

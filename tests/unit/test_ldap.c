@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * directory_ldap: URLs, what a user's name may do to a filter, answers that let nobody in, and the
- * deadline against peers that are silent, stop half-way or never end. slapd itself is started by
- * the integration tests. Depends on directory_ldap, core and cmocka.
+ * directory_ldap and directory_url: URLs, what a user's name may do to a filter, answers that let
+ * nobody in, and the deadline against peers that are silent, stop half-way or never end. slapd
+ * itself is started by the integration tests. Depends on directory_ldap, core and cmocka.
  */
-#include "../../mod_mdm_enroll/httpd/directory_ldap.h"
+#include "../../mod_mdm_enroll/httpd/directory_url.h"
 
 #include <setjmp.h>
 #include <signal.h>

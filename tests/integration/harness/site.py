@@ -90,6 +90,12 @@ def certificate(*identities, chain=None, bundle=None):
     return text + (f"SSLCertificateChainFile {chain}\n" if chain else "")
 
 
+def without_ssl_engine(config, port, other):
+    """The host at a socket of its own, and no word of SSLEngine."""
+    return (f"Listen 127.0.0.1:{other} https\n" +
+            config.replace(f":{port}>", f":{other}>").replace("SSLEngine on\n", ""))
+
+
 def vhost(port, host, text, protocols="h2 http/1.1"):
     return (f"<VirtualHost 127.0.0.1:{port}>\nServerName {host}\nProtocols {protocols}\n"
             f"{text}</VirtualHost>\n")
