@@ -297,6 +297,8 @@ static device_result_t complete_facts(apr_pool_t *p, const enroll_options_t *opt
     int mac = options->walk.shape == DEVICE_SHAPE_MAC;
     char *id = apr_pstrdup(p, mdm_x509_fingerprint(p, options->walk.builtin->cert));
 
+    if (*id == '\0')
+        return device_fail(p, DEVICE_LOCAL, "%s", mdm_sha256_failed(p).log);
     for (char *c = id; *c != '\0'; c++)
         *c = apr_toupper(*c);
     if (facts->udid == NULL && mac) {

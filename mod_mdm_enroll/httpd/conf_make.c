@@ -340,7 +340,8 @@ static void check_store(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf
                                            : apr_strerror(rv, reason, sizeof(reason)));
 }
 
-/* SHA-256 over texts (NULL is ""), each with its length, so that no two lists give the same. */
+/* SHA-256 over texts (NULL is ""), each with its length, so that no two lists give the same; "" if
+ * OpenSSL fails. */
 static const char *hash_texts(apr_pool_t *p, const apr_array_header_t *texts)
 {
     const char *text = "";
@@ -362,12 +363,13 @@ static const char *hash_texts(apr_pool_t *p, const apr_array_header_t *texts)
 static const char *identify_site(apr_pool_t *p, const mdm_server_conf_t *conf, const mdm_ca_t *ca)
 {
     apr_array_header_t *texts = apr_array_make(p, 4, sizeof(const char *));
+    const char *fingerprint = mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert);
 
     ADD_TEXT(texts, conf->identifier);
     ADD_TEXT(texts, conf->server_url);
     ADD_TEXT(texts, conf->topic);
-    ADD_TEXT(texts, mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert));
-    return hash_texts(p, texts);
+    ADD_TEXT(texts, fingerprint);
+    return *fingerprint ? hash_texts(p, texts) : "";
 }
 
 /* By which rules phases 2 and 3 let a device on: no other vhost with laxer ones may go on with what

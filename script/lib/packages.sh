@@ -47,6 +47,7 @@ ldap-utils                     openldap-clients       cmd:ldapmodify
 postgresql                     postgresql-server      file:/usr/bin/initdb
 libaprutil1-dbd-pgsql          apr-util-pgsql         file:/usr/lib*/apr-util-1/apr_dbd_pgsql*.so
 sqlite3                        sqlite                 cmd:sqlite3
+eatmydata                      libeatmydata           cmd:eatmydata
 strongswan-pki                 strongswan             cmd:pki|strongswan-pki
 libstrongswan-standard-plugins strongswan             cmd:pki|strongswan-pki
 libstrongswan-extra-plugins    strongswan             cmd:pki|strongswan-pki

@@ -11,6 +11,7 @@ from harness import slapd
 from harness.database import unchanged
 from harness.http import curl
 from harness.httpd import load_more
+from harness.process import wait_until
 from harness.site import DEVICE, ID, PROFILE, SCEP, endpoints, htpasswd, opened, vhost
 
 
@@ -149,8 +150,10 @@ def dressed(world):
     site.stop()
 
 
-def last_line(site):
-    return (site.folder / "mdm.log").read_text().splitlines()[-1]
+def wait_for_line(site, start):
+    """httpd writes it when it has sent the response."""
+    wait_until(lambda: (site.folder / "mdm.log").read_text().splitlines()[-1].startswith(start),
+               f'"{start}" at the end of the log')
 
 
 def test_error_pages(dressed):
@@ -159,11 +162,11 @@ def test_error_pages(dressed):
     dressed.expect("CMS_DECODE", "HTTP_NOT_SECURE", "HTTP_NOT_SECURE", "CHALLENGE_UNKNOWN")
     response = dressed.curl(DEVICE, data=b"x")
     assert (response.status, response.body) == (400, b"THE SITE'S PAGE")
-    assert last_line(dressed) == f"{ID['CMS_DECODE']} - 400"
+    wait_for_line(dressed, f"{ID['CMS_DECODE']} - 400")
 
     response = curl(dressed.plain_url(PROFILE))
     assert (response.status, response.body) == (403, b"THE SITE'S PAGE")
-    assert last_line(dressed).startswith(ID["HTTP_NOT_SECURE"])
+    wait_for_line(dressed, ID["HTTP_NOT_SECURE"])
     response = curl(dressed.plain_url(DEVICE), data=b"x")
     assert (response.status, response.json()["code"]) == (403, ID["HTTP_NOT_SECURE"])
 
@@ -172,7 +175,7 @@ def test_error_pages(dressed):
     response = walk.post(walk.phase2_message())
     assert (response.status, response.json()["code"]) == (403, ID["CHALLENGE_UNKNOWN"])
     assert response.headers["x-site"] == "yes"
-    assert last_line(dressed) == f"{ID['CHALLENGE_UNKNOWN']} 2 403"
+    wait_for_line(dressed, f"{ID['CHALLENGE_UNKNOWN']} 2 403")
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])

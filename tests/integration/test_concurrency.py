@@ -9,6 +9,7 @@ import pytest
 from harness import scep
 from harness.database import PostgresDatabase, SqliteDatabase
 from harness.http import volley
+from harness.process import wait_until
 from harness.site import DEVICE, ID, SCEP
 
 COPIES = 50
@@ -60,7 +61,7 @@ def test_phase_2(pair):
     assert collections.Counter(r.status for r in responses) == {200: 1, 403: COPIES - 1}
     assert {r.json()["code"] for r in responses if r.status == 403} == {"MDM0303"}
     expect_in_all(pair, COPIES - 1, "ENROLLMENT_STATE")
-    assert len(processes(pair, DEVICE)) == 2
+    wait_until(lambda: len(processes(pair, DEVICE)) == 2, "two processes in the access logs")
     # Losers leave no secret behind: the one of phase 1 and the one of the winner.
     (row,) = pair[0].database.query(f"SELECT id FROM enrollment WHERE udid = '{walk.device.udid}'")
     assert sorted(pair[0].database.query(

@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from harness import cms, device, pki, scep, slapd
 from harness.database import states
 from harness.http import curl
+from harness.process import wait_until
 from harness.site import (CHECKIN, IDENTIFIER, ORGANIZATION, PROFILE, SCEP, SERVER, TOPIC,
                           certificate, form_ldap)
 
@@ -412,7 +413,10 @@ def test_whole_flow_on_postgresql(postgres_site, client):
 
 def test_variables_for_logformat(site):
     walk = site.walk().all()
-    lines = [line for line in site.httpd.access_lines() if f"udid={walk.device.udid}" in line]
+    def lines_of_it():
+        return [line for line in site.httpd.access_lines() if f"udid={walk.device.udid}" in line]
+    wait_until(lambda: "phase=3" in "".join(lines_of_it()), "phase 3 in the access log")
+    lines = lines_of_it()
     assert [line.split("phase=")[1][0] for line in lines if "/device" in line] == ["2", "3"]
     assert all(f"enrollment={enrollment_of(walk)}" in line and "user=alice" in line
                for line in lines)

@@ -83,7 +83,10 @@ def test_graceful_within_a_request(restarted):
     """A request that was under way is served to its end by the children of before."""
     walk = restarted.walk().offer()
     message = walk.phase2_message()
-    served = len(restarted.httpd.access_lines())
+
+    def served():
+        return [line for line in restarted.httpd.access_lines()
+                if f"udid={walk.device.udid}" in line]
     before = restarted.httpd.children()
     with contextlib.closing(begin_post(restarted, message)) as link:
         restarted.httpd.process.send(signal.SIGUSR1)
@@ -92,8 +95,8 @@ def test_graceful_within_a_request(restarted):
         link.send(message[-1:])
         response = link.getresponse()
         assert (response.status, bool(response.read())) == (200, True)
-    wait_until(lambda: len(restarted.httpd.access_lines()) > served, "the access log")
-    assert int(restarted.httpd.access_lines()[served].split()[0]) in before
+    wait_until(served, "the access log")
+    assert int(served()[0].split()[0]) in before
     wait_until(lambda: not restarted.httpd.children() & before, "the end of the old children")
 
 

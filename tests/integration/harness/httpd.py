@@ -85,9 +85,11 @@ class Httpd:
             "GracefulShutdownTimeout 10\n" +
             "".join(f"Listen 127.0.0.1:{p}\n" for p in self.ports))
         self.configure(config)
+        # No test cuts the power, and how fast a disk on which compilers write, too, comes to rest is
+        # not the question: without waiting for it.
         self.process = Process(
-            [binary(), "-d", self.folder, "-f", self.config_file, "-D", "FOREGROUND"],
-            self.folder / "httpd.out", self.ports,
+            [paths.program("eatmydata"), "--", binary(), "-d", self.folder, "-f", self.config_file,
+             "-D", "FOREGROUND"], self.folder / "httpd.out", self.ports,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **(environ or {})})
 
     def configure(self, config):
@@ -126,6 +128,7 @@ class Httpd:
         wait_until(lambda: self.log.lines("AH00493"), "the restart in the error log")
 
     def access_lines(self):
+        """httpd writes a line when it has sent the response: look with wait_until."""
         return self.access_file.read_text().splitlines() if self.access_file.exists() else []
 
 
