@@ -6,7 +6,7 @@ import collections
 
 import pytest
 
-from harness import scep
+from harness import pki, scep
 from harness.database import PostgresDatabase, SqliteDatabase
 from harness.http import volley
 from harness.process import wait_until
@@ -72,10 +72,18 @@ def test_phase_2(pair):
     walk.certify().deliver()
 
 
-def test_scep_with_different_keys(pair):
+@pytest.fixture(scope="module")
+def keys():
+    return [pki.make_key() for _ in range(COPIES)]
+
+
+@pytest.mark.parametrize("purpose", ["identity", "mdm"])
+def test_scep_with_different_keys(pair, keys, purpose):
     walk = pair[0].walk().offer().identify()
+    if purpose == "mdm":
+        walk.certify().deliver()
     ca_file = pair[0].world.site.ca.cert_file
-    requests = [walk.request() for _ in range(COPIES)]
+    requests = [scep.Request.make(pair[0].world.scratch, key) for key in keys]
     responses = spread(pair, SCEP + "?operation=PKIOperation",
                        [r.message(walk.scep_challenge, ca_file) for r in requests])
 
@@ -88,11 +96,12 @@ def test_scep_with_different_keys(pair):
     expect_in_all(pair, COPIES - 1, "SCEP_CHALLENGE", "ENROLLMENT_STATE")
     (count,) = pair[0].database.query(
         "SELECT count(*) FROM certificate WHERE enrollment = (SELECT id FROM enrollment WHERE "
-        f"udid = '{walk.device.udid}')")
+        f"udid = '{walk.device.udid}') AND purpose = '{purpose}'")
     assert count == ("1",)
     index = [r.status for r in replies].index(scep.SUCCESS)
     walk.identity = pair[0].world.maker.store(replies[index].certificate, requests[index].key)
-    walk.deliver()
+    if purpose == "identity":
+        walk.deliver()
 
 
 def test_scep_with_one_message(pair):

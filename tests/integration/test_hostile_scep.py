@@ -245,10 +245,14 @@ def test_the_challenge_lives_after_all_that(hosts, kit):
 # --- spent, foreign, late ------------------------------------------------------------------------
 
 
-def test_spent_challenge_with_another_key(hosts):
-    kit = Kit(hosts)
-    kit.walk.certify()
-    failure(hosts, kit.request, kit.message(), BAD_REQUEST, "SCEP_CHALLENGE")
+@pytest.mark.parametrize("purpose", ["identity", "mdm"])
+def test_spent_challenge_with_another_key(hosts, purpose):
+    walk = hosts.walk().offer().identify().certify()
+    if purpose == "mdm":
+        walk.deliver().certify()
+    request = walk.request()
+    failure(hosts, request, request.message(walk.scep_challenge, hosts.world.site.ca.cert_file),
+            BAD_REQUEST, "SCEP_CHALLENGE")
 
 
 def test_same_transaction_with_another_request(hosts):

@@ -96,6 +96,49 @@ def test_rules_of_another_host(hosts):
     walk.deliver()
 
 
+# What one host has and the other has not; and what is then said of an enrollment of the other.
+DIFFERENCES = {
+    "identifier": ("MDMEnrollIdentifier com.example.another", "another site"),
+    "server": ("MDMEnrollServer https://another.test/mdm", "another site"),
+    "topic": (f"MDMEnrollTopic {TOPIC}", "another site"),
+    "ca": ("MDMEnrollCA {ca.cert_file} {ca.key_file}", "another site"),
+    "requirement": ("MDMEnrollRequire true", "other rules"),
+    "directory": ("MDMEnrollDirectory ldap://127.0.0.1:9/dc=example?uid", "other rules"),
+    "group": ("MDMEnrollDirectoryGroup cn=another,dc=example", "other rules"),
+    "directory-ca": ("MDMEnrollDirectoryCA {ca.cert_file}", "other rules"),
+    "device-ca": ("MDMEnrollDeviceCA apple {device_ca.cert_file}", "other rules"),
+    "denied": (f"MDMEnrollDenyCertificate {'ab' * 32}", "other rules"),
+    "tls": ("MDMEnrollClientCertificate require", "other rules"),
+}
+
+
+@pytest.fixture(scope="module")
+def twins(world):
+    ca = world.maker.issue("O=Test, CN=Another CA", ca=True, key=world.site.ca.key)
+
+    def hosts_of_twins(site):
+        return site.tls_vhost(site.HOST) + "".join(
+            site.tls_vhost(f"{name}.test", line.format(ca=ca, device_ca=world.device_ca) + "\n",
+                           authentication=htpasswd(world))
+            for name, (line, _) in DIFFERENCES.items())
+    site = world.make_site("twins", vhosts=hosts_of_twins).start()
+    yield site
+    site.stop()
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_one_difference(twins, name):
+    """Each of them is enough for not going on with what was offered elsewhere, either way."""
+    for here, there in ((None, f"{name}.test"), (f"{name}.test", None)):
+        walk = twins.walk(host=here).offer()
+        walk.device_url = twins.url(DEVICE, there)
+        before = twins.log.text().count(DIFFERENCES[name][1])
+        twins.expect("CHALLENGE_UNKNOWN")
+        with unchanged(twins.database):
+            refused(twins, walk.post(walk.phase2_message()), "CHALLENGE_UNKNOWN")
+        assert twins.log.text().count(DIFFERENCES[name][1]) == before + 1
+
+
 # --- URLs in signed profiles ---------------------------------------------------------------------
 
 

@@ -252,6 +252,21 @@ static void test_serials(void **state)
     }
 }
 
+/* But for the two highest bits, which make it positive and 20 bytes long, it is what was drawn. */
+static void test_serial_is_random(void **state)
+{
+    apr_uint64_t seed = fake->seed;
+    unsigned char drawn[20];
+    X509 *cert;
+
+    (void)state;
+    assert_true(fake->world.random(fake->world.context, drawn, sizeof(drawn)));
+    drawn[0] = (unsigned char)((drawn[0] & 0x3f) | 0x40);
+    fake->seed = seed;
+    cert = issue(MDM_PURPOSE_MDM);
+    assert_memory_equal(ASN1_STRING_get0_data(X509_get0_serialNumber(cert)), drawn, sizeof(drawn));
+}
+
 static void test_random_fails(void **state)
 {
     X509_PUBKEY *spki = NULL;
@@ -316,8 +331,9 @@ int main(void)
         cmocka_unit_test(test_subject),        cmocka_unit_test(test_odd_subjects),
         cmocka_unit_test(test_extensions),     cmocka_unit_test(test_chain),
         cmocka_unit_test(test_validity),       cmocka_unit_test(test_time_encoding),
-        cmocka_unit_test(test_serials),        cmocka_unit_test(test_random_fails),
-        cmocka_unit_test(test_create_refuses), cmocka_unit_test(test_create_accepts),
+        cmocka_unit_test(test_serials),        cmocka_unit_test(test_serial_is_random),
+        cmocka_unit_test(test_random_fails),   cmocka_unit_test(test_create_refuses),
+        cmocka_unit_test(test_create_accepts),
     };
 
     return cmocka_run_group_tests(tests, setup, pki_teardown);

@@ -141,9 +141,18 @@ static void signers(void **state)
                                .cert = cases[i].cert, .key = cases[i].key, .content = good}),
                            cases[i].expected);
         assert_int_equal(site->facts.phase, 0);
+        /* of a stranger's content, not a byte is looked at */
+        ota_assert_refused(site,
+                           ota_message(&(ota_message_t){
+                               .cert = cases[i].cert, .key = cases[i].key, .content = "no plist"}),
+                           cases[i].expected);
     }
     assert_true(mdm_trust_deny(site->trust, mdm_x509_fingerprint(pki_pool, ota_device)));
     ota_assert_refused(site, ota_phase2_message(site), MDM_MSG_SIGNER_DENIED);
+    ota_assert_refused(site,
+                       ota_message(&(ota_message_t){
+                           .cert = ota_device, .key = ota_device_key, .content = "no plist"}),
+                       MDM_MSG_SIGNER_DENIED);
 }
 
 /* SHA-1 is for built-in identities only. */

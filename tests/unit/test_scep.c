@@ -228,12 +228,11 @@ static void test_repeated(void **state)
     }
 }
 
-static void test_spent_by_another(void **state)
+static void spent_by_another(mdm_state_t at, mdm_purpose_t purpose)
 {
     scep_opts_t opts = sound();
 
-    (void)state;
-    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    arrange(at, purpose);
     ask(&opts);
     granted();
     fake->store->writes = 0;
@@ -251,6 +250,13 @@ static void test_spent_by_another(void **state)
     refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
     assert_int_equal(fake->store->writes, 0);
     assert_int_equal(issued(), 1);
+}
+
+static void test_spent_by_another(void **state)
+{
+    (void)state;
+    spent_by_another(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    spent_by_another(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
 }
 
 /* Once the enrollment is further, an identity is not handed out again. */
@@ -355,6 +361,15 @@ static void test_parallel(void **state)
     fake->store->store.challenge_spend = spend_late;
     exchange(message, key);
     refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    fake->store->store.enrollment_get = get_late;
+    exchange(message, key);
+    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    arrange(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+    fake->store->store.challenge_spend = spend_late;
+    exchange(message, key);
+    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    assert_int_equal(issued(), 1);
     arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
     fake->store->store.enrollment_get = get_late;
     exchange(message, key);

@@ -223,8 +223,8 @@ class Walk:
 
     # --- phase 1 -------------------------------------------------------------------------------
 
-    def get_profile(self, credentials=None, **options):
-        return self.site.curl(PROFILE, host=self.host,
+    def get_profile(self, *extra, credentials=None, **options):
+        return self.site.curl(PROFILE, *extra, host=self.host,
                               user=credentials or (self.user, slapd.password(self.user)),
                               **(self.options | options))
 
