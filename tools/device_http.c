@@ -131,6 +131,23 @@ static void set_options(device_http_t *http, const request_t *request, buffer_t 
     curl_easy_setopt(curl, request->content_type != NULL ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
 }
 
+/* libcurl's own account of where it went has the name and the password in it. */
+static const char *without_credentials(apr_pool_t *p, const char *url)
+{
+    CURLU *parts = curl_url();
+    char *text = NULL;
+    const char *copy = "(a URL that cannot be shown)";
+
+    if (parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK)
+        copy = apr_pstrdup(p, text);
+    curl_free(text);
+    curl_url_cleanup(parts);
+    return copy;
+}
+
 static device_result_t perform(device_http_t *http, apr_pool_t *p, const request_t *request,
                                device_reply_t *reply)
 {
@@ -138,6 +155,7 @@ static device_result_t perform(device_http_t *http, apr_pool_t *p, const request
     buffer_t buffer = {p, apr_pstrdup(p, ""), 0, 1};
     struct curl_slist *headers = NULL;
     const char *type = NULL, *url = NULL;
+    long schemes = 0;
 
     set_options(http, request, &buffer, detail);
     if (request->content_type != NULL) {
@@ -157,7 +175,9 @@ static device_result_t perform(device_http_t *http, apr_pool_t *p, const request
     curl_easy_getinfo(http->curl, CURLINFO_EFFECTIVE_URL, &url);
     curl_easy_getinfo(http->curl, CURLINFO_REDIRECT_COUNT, &reply->redirects);
     reply->content_type = type != NULL ? apr_pstrdup(p, type) : "";
-    reply->url = apr_pstrdup(p, url != NULL ? url : request->url);
+    reply->url = without_credentials(p, url != NULL ? url : request->url);
+    curl_easy_getinfo(http->curl, CURLINFO_HTTPAUTH_AVAIL, &schemes);
+    reply->wants_basic = (schemes & (long)CURLAUTH_BASIC) != 0;
     reply->body = buffer.bytes;
     reply->len = buffer.len;
     return device_ok();
@@ -234,8 +254,20 @@ device_result_t device_http_login(device_http_t *http, apr_pool_t *p, const char
     } else {
         r = perform(http, p, &request, reply);
     }
-    if (r.exit == DEVICE_OK && reply->status == 401)
+    if (r.exit != DEVICE_OK)
+        return r;
+    if (reply->status == 401 && form && reply->wants_basic)
+        return device_fail(p, DEVICE_REFUSED,
+                           "401: this server asks by HTTP Basic and has no form to sign in with; "
+                           "leave out --form");
+    if (reply->status == 401)
         return device_fail(p, DEVICE_REFUSED, "401: user name or password are not accepted");
+    if (!form && reply->status == 200 && reply->redirects > 0 &&
+        strcmp(reply->content_type, PROFILE_TYPE) != 0)
+        return device_fail(p, DEVICE_REFUSED,
+                           "the server answers with another page, %s; if that is its page to sign "
+                           "in, add --form",
+                           reply->url);
     return r;
 }
 

@@ -23,8 +23,9 @@ typedef struct device_reply_t {
     const char *content_type; /* the header as it came, parameters included; "" if there was none */
     const char *body;
     apr_size_t len;
-    const char *url; /* where the answer came from, after redirects */
+    const char *url; /* where the answer came from, after redirects; without credentials */
     long redirects;  /* how many */
+    int wants_basic; /* it was refused, and HTTP Basic would be taken */
 } device_reply_t;
 
 /* ca_file: PEM certificates trusted instead of the system's, or NULL. */

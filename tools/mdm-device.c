@@ -142,6 +142,7 @@ enum {
     OPT_IDENTITY,
     OPT_OS_VERSION,
     OPT_OUTPUT,
+    OPT_PASSWORD,
     OPT_PASSWORD_FILE,
     OPT_PRODUCT,
     OPT_QUIET,
@@ -162,6 +163,7 @@ static const struct option enroll_table[] = {
     {"help", no_argument, NULL, OPT_HELP},
     {"identity", required_argument, NULL, OPT_IDENTITY},
     {"os-version", required_argument, NULL, OPT_OS_VERSION},
+    {"password", required_argument, NULL, OPT_PASSWORD}, /* else short for the next one */
     {"password-file", required_argument, NULL, OPT_PASSWORD_FILE},
     {"product", required_argument, NULL, OPT_PRODUCT},
     {"quiet", no_argument, NULL, OPT_QUIET},
@@ -197,6 +199,9 @@ static const char *enroll_option(enroll_options_t *options, int option, const ch
     case OPT_OS_VERSION:
         options->facts.os_version = value;
         return NULL;
+    case OPT_PASSWORD:
+        return "there is no --password, which others on this machine could read: give "
+               "--password-file, or set " PASSWORD_VARIABLE;
     case OPT_PASSWORD_FILE:
         options->password_file = value;
         return NULL;
@@ -234,6 +239,13 @@ static const char *enroll_option(enroll_options_t *options, int option, const ch
     }
 }
 
+static int has_credentials(const char *url)
+{
+    const char *authority = strstr(url, "://") + 3;
+
+    return memchr(authority, '@', strcspn(authority, "/?#")) != NULL;
+}
+
 static device_result_t parse_enroll(apr_pool_t *p, int argc, char **argv, enroll_options_t *options)
 {
     int option;
@@ -250,6 +262,9 @@ static device_result_t parse_enroll(apr_pool_t *p, int argc, char **argv, enroll
     options->walk.url = argv[optind];
     if (strncasecmp(options->walk.url, "https://", 8) != 0)
         return usage_error(p, "URL must begin with https://");
+    if (has_credentials(options->walk.url))
+        return usage_error(p, "credentials do not belong in the URL: --user names the user, "
+                              "--password-file has the password");
     if (options->walk.user == NULL || options->walk.user[0] == '\0')
         return usage_error(p, "--user is missing");
     if (options->walk.identity_dir == NULL)
@@ -270,8 +285,12 @@ static device_result_t read_password(apr_pool_t *p, const char *file, const char
     if (file != NULL) {
         const char *text;
         device_result_t r = device_file_read(p, file, MAX_PASSWORD, &text, &len);
-        if (r.exit == DEVICE_OK)
-            *password = apr_pstrmemdup(p, text, strcspn(text, "\r\n"));
+        if (r.exit != DEVICE_OK)
+            return device_fail(p, r.exit, "--password-file: %s", r.reason);
+        *password = apr_pstrmemdup(p, text, strcspn(text, "\r\n"));
+        if (**password == '\0')
+            return device_fail(p, DEVICE_LOCAL, "--password-file: the first line of %s is empty",
+                               file);
         return r;
     }
     if (from != NULL) {

@@ -8,7 +8,7 @@ import pytest
 from harness import paths, slapd
 from harness.database import unchanged
 from harness.process import run
-from harness.site import Site
+from harness.site import Site, form_ldap
 
 OK, USAGE, NETWORK, REFUSED, NOT_ACCEPTED, FILES = range(6)
 
@@ -81,6 +81,49 @@ def test_wrong_password(local, identity):
     with unchanged(local.database):
         done = enroll(local, identity, password="wrong")
     assert done.returncode == REFUSED and "401" in said(done)
+
+
+@pytest.fixture
+def with_a_form(world, identity):
+    folder = world.new_folder("form")
+    site = LocalSite(world, folder, authentication=form_ldap(world.slapd),
+                     directives=f"MDMEnrollDeviceCA {identity}/device-ca.pem\n"
+                     f"DocumentRoot {folder}\n").start()
+    (folder / "login.html").write_text("<form>…</form>")
+    yield site
+    site.stop()
+
+
+def test_form(with_a_form, identity):
+    """A form that is not announced is named, and the password appears nowhere."""
+    done = enroll(with_a_form, identity)
+    assert done.returncode == REFUSED and "add --form" in said(done)
+    assert slapd.password("alice") not in said(done)
+    done = enroll(with_a_form, identity, "--form")
+    assert done.returncode == OK, said(done)
+    assert slapd.password("alice") not in said(done)
+
+
+def test_form_where_there_is_none(local, identity):
+    done = enroll(local, identity, "--form")
+    assert done.returncode == REFUSED and "leave out --form" in said(done)
+
+
+@pytest.mark.parametrize("options, status, words", [
+    (["--password", "hunter2"], USAGE, "--password-file"),
+    (["--password-file", "/dev/null"], FILES, "first line of /dev/null is empty"),
+    (["--password-file", "/none"], FILES, "--password-file: /none")])
+def test_bad_password_options(local, identity, options, status, words):
+    done = run(paths.MDM_DEVICE, "enroll", local.url("/enroll/profile"), "--user", "alice", *options,
+               "--identity", identity, ok=False)
+    assert done.returncode == status and words in said(done) and "hunter2" not in said(done)
+
+
+def test_credentials_in_the_url(identity):
+    done = run(paths.MDM_DEVICE, "enroll", "https://alice:hunter2@localhost:1/x", "--user", "alice",
+               "--identity", identity, ok=False)
+    assert done.returncode == USAGE and "credentials do not belong in the URL" in said(done)
+    assert "hunter2" not in said(done)
 
 
 def test_outside_the_group(local, identity):
