@@ -56,11 +56,12 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
 
     start_facts(facts);
     facts->phase = 1;
+    if (user != NULL)
+        facts->user = user;
     r = mdm_enrollment_make(p, world, user, settings->lifetime, &row);
     if (r.kind != MDM_OK)
         return r;
     facts->enrollment = row->id;
-    facts->user = row->user;
     challenge = mdm_challenge_make(p, world);
     if (challenge == NULL)
         return mdm_random_failed(p);

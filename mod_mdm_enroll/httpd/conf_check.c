@@ -8,11 +8,16 @@
  */
 #include "conf.h"
 
+#include <grp.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <ap_listen.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_log.h>
+#include <unixd.h>
 #include <util_cfgtree.h>
 
 APLOG_USE_MODULE(mdm_enroll);
@@ -236,6 +241,89 @@ static void check_required(mdm_check_t *check, const mdm_server_conf_t *conf)
     }
 }
 
+static int testing(void)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+}
+
+/* Whether the user that httpd's children run as may use a path so. It is asked of the kernel by a
+ * process that is that user: groups and access lists count, too. What cannot be asked is not
+ * judged. */
+static int may_use(const char *path, int mode)
+{
+    pid_t child;
+    int status;
+
+    if (geteuid() == 0 && !ap_unixd_config.user_name)
+        return 1;
+    if (geteuid() != 0)
+        return access(path, mode) == 0;
+    child = fork();
+    if (child == 0) {
+        if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) != 0 ||
+            setgid(ap_unixd_config.group_id) != 0 || setuid(ap_unixd_config.user_id) != 0)
+            _exit(0);
+        _exit(access(path, mode) == 0 ? 0 : 1);
+    }
+    return child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
+           WEXITSTATUS(status) == 0;
+}
+
+static const char *run_user(void)
+{
+    return geteuid() == 0 && ap_unixd_config.user_name ? ap_unixd_config.user_name
+                                                       : "that runs httpd";
+}
+
+/* What may come of itself while httpd runs, and may go again, keeps only httpd -t from being
+ * content: a restart for another site's sake must not end them all. */
+static void check_access(mdm_check_t *check, const ap_directive_t *where, const char *folder,
+                         const char *file)
+{
+    if (!may_use(folder, W_OK | X_OK))
+        mdm_conf_problem(check, where,
+                         "the user %s cannot write to the folder %s of the database; make it owned "
+                         "by that user, mode 700",
+                         run_user(), folder);
+    else if (access(file, F_OK) == 0 && !may_use(file, R_OK | W_OK))
+        mdm_conf_problem(check, where,
+                         "the user %s cannot read and write the database %s; make it owned by that "
+                         "user",
+                         run_user(), file);
+}
+
+static void check_sqlite(mdm_check_t *check, const ap_directive_t *where, const char *file)
+{
+    apr_pool_t *p = check->ptemp;
+    const char *folder = ap_make_dirstr_parent(p, file);
+    apr_finfo_t info;
+    apr_status_t rv = apr_stat(&info, folder, APR_FINFO_TYPE, p);
+    char reason[128];
+
+    if (rv != APR_SUCCESS || info.filetype != APR_DIR)
+        mdm_conf_problem(check, where,
+                         "the folder %s of the database: %s; make it, owned by the user %s", folder,
+                         rv == APR_SUCCESS ? "it is not a folder"
+                                           : apr_strerror(rv, reason, sizeof(reason)),
+                         run_user());
+    else if (apr_stat(&info, file, APR_FINFO_TYPE, p) == APR_SUCCESS && info.filetype == APR_DIR)
+        mdm_conf_problem(check, where, "%s is a folder; wanted: a file in it, such as %s/enroll.db",
+                         file, file);
+    else if (testing())
+        check_access(check, where, folder, file);
+}
+
+static void check_store(mdm_check_t *check, const mdm_server_conf_t *conf)
+{
+    const ap_directive_t *where = conf->where[MDM_SET_STORE];
+    const char *why = where ? mdm_dbd_check_driver(check->ptemp, conf->store_kind) : NULL;
+
+    if (why)
+        mdm_conf_problem(check, where, "%s", why);
+    if (where && conf->store_kind == MDM_DBD_SQLITE)
+        check_sqlite(check, where, conf->store_target);
+}
+
 static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *conf)
 {
     int before = check->problems;
@@ -244,6 +332,7 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
     check_endpoints(check, conf);
     check_nesting(check, conf);
     check_required(check, conf);
+    check_store(check, conf);
     site = mdm_conf_make(check, p, conf);
     if (check->problems == before)
         conf->site = site;
@@ -288,5 +377,5 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
     /* "httpd -k stop" must stop a server whatever has become of its files, so only the test ends
      * here: a start does in post_config. */
     mdm_conf_server(main_server)->broken = 1;
-    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ? HTTP_INTERNAL_SERVER_ERROR : OK;
+    return testing() ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }

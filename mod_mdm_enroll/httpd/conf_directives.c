@@ -372,6 +372,12 @@ static const char *set_directory_bind(cmd_parms *cmd, void *dir, const char *dn,
     conf->bind_password = NULL;
     conf->bind_file = NULL;
     if (strncmp(password, prefix, sizeof(prefix) - 1)) {
+        /* What other directives, or other programs, would read a password from. */
+        if (!strncmp(password, "exec:", 5) || password[0] == '/')
+            return refuse(cmd,
+                          "the password is given as a command or a path, and would be taken as "
+                          "it is written; wanted: file:/path of a file with the password in "
+                          "its first line");
         conf->bind_password = password;
         return NULL;
     }

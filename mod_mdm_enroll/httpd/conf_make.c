@@ -264,26 +264,13 @@ static const char *read_password(mdm_check_t *check, apr_pool_t *p, const ap_dir
     return apr_pstrmemdup(p, line, len);
 }
 
-static void check_readable(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
-                           const char *name)
-{
-    apr_file_t *file;
-    apr_status_t rv = apr_file_open(&file, name, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, p);
-    char reason[128];
-
-    if (rv == APR_SUCCESS)
-        apr_file_close(file);
-    else
-        mdm_conf_problem(check, where, "%s cannot be read: %s", name,
-                         apr_strerror(rv, reason, sizeof(reason)));
-}
-
 static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
                                       const mdm_server_conf_t *conf)
 {
     static const mdm_set_t details[] = {MDM_SET_DIRECTORY_BIND, MDM_SET_DIRECTORY_GROUP,
                                         MDM_SET_DIRECTORY_CA, MDM_SET_DIRECTORY_TIMEOUT};
     mdm_ldap_settings_t *ldap = apr_pcalloc(p, sizeof(*ldap));
+    STACK_OF(X509) *cas;
     const char *why;
     apr_size_t i;
 
@@ -303,7 +290,8 @@ static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
     ldap->group = conf->directory_group;
     ldap->ca_file = conf->directory_ca;
     if (ldap->ca_file)
-        check_readable(check, p, conf->where[MDM_SET_DIRECTORY_CA], ldap->ca_file);
+        told(check, conf->where[MDM_SET_DIRECTORY_CA],
+             mdm_x509_read_certificates(p, ldap->ca_file, &cas));
     ldap->bind_dn = conf->bind_dn;
     ldap->bind_password =
         conf->bind_file
@@ -312,32 +300,6 @@ static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
     ldap->timeout = conf->where[MDM_SET_DIRECTORY_TIMEOUT] ? conf->directory_timeout
                                                            : DEFAULT_DIRECTORY_TIMEOUT;
     return ldap;
-}
-
-static void check_store(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
-{
-    const ap_directive_t *where = conf->where[MDM_SET_STORE];
-    const char *why, *folder;
-    apr_finfo_t info;
-    apr_status_t rv;
-    char reason[128];
-
-    if (!where)
-        return;
-    why = mdm_dbd_check_driver(p, conf->store_kind);
-    if (why)
-        mdm_conf_problem(check, where, "%s", why);
-    if (conf->store_kind != MDM_DBD_SQLITE)
-        return;
-    folder = ap_make_dirstr_parent(p, conf->store_target);
-    rv = apr_stat(&info, folder, APR_FINFO_TYPE, p);
-    if (rv != APR_SUCCESS || info.filetype != APR_DIR)
-        mdm_conf_problem(check, where,
-                         "the folder %s of the database: %s; make it, owned by the user that httpd "
-                         "runs as",
-                         folder,
-                         rv == APR_SUCCESS ? "it is not a folder"
-                                           : apr_strerror(rv, reason, sizeof(reason)));
 }
 
 /* SHA-256 over texts (NULL is ""), each with its length, so that no two lists give the same; "" if
@@ -410,7 +372,6 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
         if (conf->endpoints[i].path)
             site->paths[i] = ap_os_escape_path(p, conf->endpoints[i].path, 1);
     site->requirements = conf->requirements;
-    check_store(check, p, conf);
     site->store_kind = conf->store_kind;
     site->store_target = conf->store_target;
     site->ldap = make_ldap(check, p, conf);

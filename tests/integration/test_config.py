@@ -33,6 +33,17 @@ class Files(dict):
         return self.make.issue("O=Test, CN=Unfit CA",
                                **({"ca": True, "key": self["site"].ca.key} | options))
 
+    def make_locked(self):
+        folder = self["folder"] / "locked"
+        folder.mkdir(mode=0o500)
+        return folder
+
+    def make_open_folder(self):
+        folder = self["folder"] / "open"
+        (folder / "inner").mkdir(parents=True)
+        folder.chmod(0o777)
+        return folder
+
     def make_leaf(self):
         return self.ca(ca=False)
 
@@ -163,6 +174,11 @@ BROKEN = {
                                "the folder {folder}/none/", "make it, owned by the user"),
     "store: file as folder": Broken("MDMEnrollStore sqlite3:{empty}/enroll.db",
                                     "the folder {empty}/", "make it, owned by the user"),
+    "store: not writable": Broken("MDMEnrollStore sqlite3:{locked}/enroll.db",
+                                  "cannot write to the folder {locked}/",
+                                  "make it owned by that user"),
+    "store: a folder": Broken("MDMEnrollStore sqlite3:{open_folder}/inner", "inner is a folder",
+                              "such as {open_folder}/inner/enroll.db"),
     "store: URI": Broken("MDMEnrollStore pgsql:postgresql://u:{password}@h/db", "it is a URI",
                          "wanted is pgsql:key=value"),
     "store: quote": Broken("MDMEnrollStore \"pgsql:host=h password='{password}\"",
@@ -276,6 +292,12 @@ BROKEN = {
                                    '"STARTTLS"', "which is TLS already"),
     "directory: none": Broken("MDMEnrollDirectoryGroup cn=mobile,dc=example,dc=test",
                               "there is no MDMEnrollDirectory", "add one, or remove this"),
+    "bind: a command": Broken(["MDMEnrollDirectoryBind cn=httpd exec:/bin/{password}",
+                               f"MDMEnrollDirectory {LDAP}"], "as a command or a path",
+                              "wanted: file:/path"),
+    "bind: a path": Broken(["MDMEnrollDirectoryBind cn=httpd /etc/{password}",
+                            f"MDMEnrollDirectory {LDAP}"], "as a command or a path",
+                           "wanted: file:/path"),
     "bind: no file": Broken(["MDMEnrollDirectoryBind cn=httpd file:{folder}/none",
                              f"MDMEnrollDirectory {LDAP}"], "{folder}/none", "No such file"),
     "bind: empty file": Broken(["MDMEnrollDirectoryBind cn=httpd file:{empty}",
@@ -287,7 +309,9 @@ BROKEN = {
     "group": Broken(["MDMEnrollDirectoryGroup mobile", f"MDMEnrollDirectory {LDAP}"], '"mobile"',
                     "wanted: the DN of a group"),
     "directory CA": Broken(["MDMEnrollDirectoryCA {folder}/none.pem", f"MDMEnrollDirectory {LDAP}"],
-                           "{folder}/none.pem cannot be read", "No such file"),
+                           "cannot open {folder}/none.pem", "No such file"),
+    "directory CA: not one": Broken(["MDMEnrollDirectoryCA {garbage}",
+                                     f"MDMEnrollDirectory {LDAP}"], "{garbage}", "certificate"),
     "timeout: none": Broken("MDMEnrollDirectoryTimeout 0", '"0"', "a time from 100ms to 60s"),
     "timeout: long": Broken("MDMEnrollDirectoryTimeout 2min", '"2min"',
                             "a time from 100ms to 60s"),
