@@ -17,6 +17,27 @@ die()
     exit 1
 }
 
+# temporary_folder NAME MIB: an absolute path, on a file system with so much space on which programs
+# may be run.
+temporary_folder()
+{
+    local folder free
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/mdm-enroll-$1.XXXXXX") ||
+        die "no folder can be made in ${TMPDIR:-/tmp}; set TMPDIR to another place"
+    folder=$(cd "$folder" && pwd -P)
+    free=$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1024) }')
+    printf '#!/bin/sh\n' >"$folder/run" && chmod 755 "$folder/run"
+    if ((free < $2)); then
+        rm -rf "$folder"
+        die "${TMPDIR:-/tmp} has $free MiB free, wanted are $2; set TMPDIR to another place"
+    elif ! "$folder/run"; then
+        rm -rf "$folder"
+        die "no program can be run in ${TMPDIR:-/tmp}; set TMPDIR to another place"
+    fi
+    rm "$folder/run"
+    printf '%s\n' "$folder"
+}
+
 # --- packages ---
 
 is_debian()

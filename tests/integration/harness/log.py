@@ -45,6 +45,8 @@ class ErrorLog:
         self._stop = None  # where the log ended when the server was first told to stop
         self._expected = collections.Counter()
         self._at_least = set()
+        self._begun = False
+        self._from_start = []  # unexpected lines of before the first begin(): nobody announces any
 
     def expect(self, *ids, times=1):
         """These messages will come, each so often (None: once or more)."""
@@ -73,6 +75,11 @@ class ErrorLog:
         return [line for line in self.text().splitlines() if set(ids) & set(_ID.findall(line))]
 
     def begin(self):
+        if not self._begun:
+            self._from_start = _bad_lines(self.text(), _OF_THE_MACHINE)
+            self._begun = True
+        else:
+            self._from_start = []
         self._offset = self._size()
         self._stop = None
         self._expected.clear()
@@ -91,7 +98,7 @@ class ErrorLog:
 
     def _judge(self):
         seen = collections.Counter()
-        problems = []
+        problems = [f"unexpected, of its start: {line}" for line in self._from_start]
         for line in self._bad():
             announced = [i for i in _ID.findall(line)
                          if i in self._expected or i in self._at_least]
