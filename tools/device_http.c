@@ -209,7 +209,7 @@ static const char *escaped(apr_pool_t *p, const char *text)
     return copy;
 }
 
-/* As a browser would; cookies are kept within it. */
+/* As a browser would: it looks first; cookies are kept within it. */
 static device_result_t login_form(device_http_t *browser, apr_pool_t *p, const char *url,
                                   const char *user, const char *password, device_reply_t *reply)
 {
@@ -219,7 +219,10 @@ static device_result_t login_form(device_http_t *browser, apr_pool_t *p, const c
         return device_fail(p, DEVICE_LOCAL, "out of memory");
     const char *body =
         apr_pstrcat(p, "httpd_username=", name, "&httpd_password=", secret, (char *)NULL);
-    device_result_t r = device_http_post(browser, p, url, FORM_TYPE, body, strlen(body), reply);
+    device_result_t r = device_http_get(browser, p, url, reply);
+    if (r.exit != DEVICE_OK || (reply->status == 401 && reply->wants_basic))
+        return r;
+    r = device_http_post(browser, p, url, FORM_TYPE, body, strlen(body), reply);
     if (r.exit != DEVICE_OK || reply->status == 401 || reply->status == 403 ||
         strcmp(reply->content_type, PROFILE_TYPE) == 0)
         return r;

@@ -304,7 +304,9 @@ static mdm_result_t judge(const mdm_trust_t *trust, apr_pool_t *p, const subject
     }
     if (!anchor) {
         return mdm_result_make(p, MDM_MSG_SIGNER_UNKNOWN_ISSUER,
-                               "%s was not issued by a trusted CA", s->who);
+                               "%s was not issued by a CA that is trusted (Apple's, or what "
+                               "MDMEnrollDeviceCA says)",
+                               s->who);
     }
     mdm_result_t r = check_leaf(p, s, anchor, now);
     if (r.kind == MDM_OK)

@@ -464,10 +464,13 @@ static const char *set_validity(cmd_parms *cmd, void *dir, const char *value)
 const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE1("MDMEnrollEndpoint", mdm_conf_set_endpoint, NULL, RSRC_CONF | ACCESS_CONF,
                   "profile, device or scep: what this <Location> is"),
-    AP_INIT_TAKE1("MDMEnrollStore", set_store, NULL, RSRC_CONF,
-                  "sqlite3:/absolute/path or pgsql:conninfo: the database"),
-    AP_INIT_TAKE1("MDMEnrollOrganization", set_organization, NULL, RSRC_CONF,
-                  "name of the organization, in profiles and certificates"),
+    AP_INIT_TAKE1(
+        "MDMEnrollStore", set_store, NULL, RSRC_CONF,
+        "sqlite3:/absolute/path or pgsql:conninfo: the database; in quotes if it has blanks"),
+    AP_INIT_TAKE1(
+        "MDMEnrollOrganization", set_organization, NULL, RSRC_CONF,
+        "name of the organization, in profiles and certificates; in quotes if it has blanks, "
+        "and not empty"),
     AP_INIT_TAKE1("MDMEnrollIdentifier", set_identifier, NULL, RSRC_CONF,
                   "PayloadIdentifier of the enrollment profile, in reverse DNS notation"),
     AP_INIT_TAKE12("MDMEnrollServer", set_server, NULL, RSRC_CONF,
@@ -500,13 +503,15 @@ const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE2("MDMEnrollDirectoryBind", set_directory_bind, NULL, RSRC_CONF,
                   "DN to bind as, and its password or file:/path"),
     AP_INIT_TAKE1("MDMEnrollDirectoryGroup", set_directory_group, NULL, RSRC_CONF,
-                  "DN of the group that users must be in"),
+                  "DN of the group that users must be in; in quotes if it has blanks"),
     AP_INIT_TAKE1("MDMEnrollDirectoryCA", set_directory_ca, NULL, RSRC_CONF,
                   "file of the CA certificates that the directory's TLS is checked with"),
     AP_INIT_TAKE1("MDMEnrollDirectoryTimeout", set_directory_timeout, NULL, RSRC_CONF,
                   "how long a look-up may take, everything together"),
-    AP_INIT_TAKE12("MDMEnrollRequire", set_require, NULL, RSRC_CONF,
-                   "an expression that must hold for user and device, and a text for the user"),
+    AP_INIT_TAKE12(
+        "MDMEnrollRequire", set_require, NULL, RSRC_CONF,
+        "an expression that must hold for user and device, and a text for the user, each in "
+        "quotes"),
     AP_INIT_TAKE1("MDMEnrollLifetime", set_lifetime, NULL, RSRC_CONF,
                   "how long user and device have for each next step"),
     AP_INIT_TAKE1("MDMEnrollValidity", set_validity, NULL, RSRC_CONF,

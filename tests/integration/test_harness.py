@@ -13,9 +13,21 @@ LINE = "[2026-01-01 00:00:00.000000] [{}] [pid 1] {}\n"
 @pytest.fixture
 def log(tmp_path):
     log = ErrorLog(tmp_path / "error.log")
-    log.path.write_text(LINE.format("core:error", "AH00001: before the test"))
+    log.begin()
+    log.path.write_text(LINE.format("core:error", "AH00001: of the test before"))
     log.begin()
     return log
+
+
+def test_watch_reports_what_a_start_said(tmp_path):
+    """Of a server that is older than the test: to the first test, and to no other."""
+    log = ErrorLog(tmp_path / "error.log")
+    log.path.write_text(LINE.format("mdm_enroll:warn", "MDM0002: mode"))
+    log.begin()
+    (problem,) = log.verify()
+    assert "of its start" in problem and "MDM0002" in problem
+    log.begin()
+    assert log.verify() == []
 
 
 def add(log, level, text):
