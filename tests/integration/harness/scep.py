@@ -2,6 +2,7 @@
 """SCEP (RFC 8894): requests with every part under control, and Debian's own clients."""
 
 import base64
+import collections
 import dataclasses
 import pathlib
 import secrets
@@ -46,6 +47,10 @@ def attributes(transaction, message_type="19", nonce=None, replace=None):
     return [cms.attribute(OIDS[name], *v) for name, v in values.items() if v is not None]
 
 
+KEYS = 16
+_keys = collections.deque()
+
+
 @dataclasses.dataclass
 class Request:
     """A device that asks for a certificate. The signer is a self-signed certificate of the key."""
@@ -53,7 +58,14 @@ class Request:
     transaction: str
 
     @classmethod
-    def make(cls, folder, key="rsa2048"):
+    def make(cls, folder, key=None):
+        """With one of a few keys in turn, since making one takes a third of a second."""
+        if key is None:
+            if len(_keys) < KEYS:
+                _keys.append(pki.make_key())
+            else:
+                _keys.rotate()
+            key = _keys[-1]
         return cls(pki.Pki(folder).issue(f"CN={secrets.token_hex(8)}", key=key, bare=True),
                    secrets.token_hex(20).upper())
 
