@@ -239,11 +239,21 @@ static const char *enroll_option(enroll_options_t *options, int option, const ch
     }
 }
 
-static int has_credentials(const char *url)
+/* NULL, or what is wrong with the URL of the command line, which is shown as it goes. */
+static const char *url_problem(const char *url, int plain_http)
 {
-    const char *authority = strstr(url, "://") + 3;
+    const char *authority = url;
 
-    return memchr(authority, '@', strcspn(authority, "/?#")) != NULL;
+    if (strncasecmp(url, "https://", 8) == 0)
+        authority += 8;
+    else if (plain_http && strncasecmp(url, "http://", 7) == 0)
+        authority += 7;
+    else
+        return plain_http ? "URL must begin with https:// or http://"
+                          : "URL must begin with https://";
+    if (memchr(authority, '@', strcspn(authority, "/?#")) != NULL)
+        return "credentials do not belong in the URL (enroll has --user and --password-file)";
+    return NULL;
 }
 
 static device_result_t parse_enroll(apr_pool_t *p, int argc, char **argv, enroll_options_t *options)
@@ -260,11 +270,9 @@ static device_result_t parse_enroll(apr_pool_t *p, int argc, char **argv, enroll
     if (argc - optind != 1)
         return usage_error(p, argc == optind ? "URL is missing" : "one URL is wanted");
     options->walk.url = argv[optind];
-    if (strncasecmp(options->walk.url, "https://", 8) != 0)
-        return usage_error(p, "URL must begin with https://");
-    if (has_credentials(options->walk.url))
-        return usage_error(p, "credentials do not belong in the URL: --user names the user, "
-                              "--password-file has the password");
+    const char *problem = url_problem(options->walk.url, 0);
+    if (problem != NULL)
+        return usage_error(p, problem);
     if (options->walk.user == NULL || options->walk.user[0] == '\0')
         return usage_error(p, "--user is missing");
     if (options->walk.identity_dir == NULL)
@@ -449,6 +457,9 @@ static device_result_t post(apr_pool_t *p, int argc, char **argv)
     }
     if (argc - optind != 2)
         return usage_error(p, "URL and FILE are wanted");
+    const char *problem = url_problem(argv[optind], 1);
+    if (problem != NULL)
+        return usage_error(p, problem);
     device_result_t r = device_file_read(p, argv[optind + 1], MAX_MESSAGE, &message, &len);
     if (r.exit == DEVICE_OK)
         r = device_http_create(p, ca_file, &http);

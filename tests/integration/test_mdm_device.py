@@ -119,11 +119,17 @@ def test_bad_password_options(local, identity, options, status, words):
     assert done.returncode == status and words in said(done) and "hunter2" not in said(done)
 
 
-def test_credentials_in_the_url(identity):
-    done = run(paths.MDM_DEVICE, "enroll", "https://alice:hunter2@localhost:1/x", "--user", "alice",
-               "--identity", identity, ok=False)
+@pytest.mark.parametrize("command", ["enroll", "post"])
+def test_credentials_in_the_url(identity, command):
+    more = {"enroll": ["--user", "alice", "--identity", identity], "post": ["/dev/null"]}[command]
+    done = run(paths.MDM_DEVICE, command, "https://alice:hunter2@localhost:1/x", *more, ok=False)
     assert done.returncode == USAGE and "credentials do not belong in the URL" in said(done)
     assert "hunter2" not in said(done)
+
+
+def test_url_without_a_scheme():
+    done = run(paths.MDM_DEVICE, "post", "localhost/enroll/device", "/dev/null", ok=False)
+    assert done.returncode == USAGE and "URL must begin with https://" in said(done)
 
 
 def test_outside_the_group(local, identity):
