@@ -317,12 +317,13 @@ static mdm_result_t lost(apr_pool_t *p, const mdm_enrollment_t *row, mdm_state_t
  * told as such. */
 static mdm_result_t judge_failure(apr_pool_t *p, const mdm_world_t *world,
                                   const mdm_enrollment_t *row, mdm_state_t from,
-                                  mdm_result_t failure)
+                                  const char *identity, mdm_result_t failure)
 {
     mdm_enrollment_t *seen = NULL;
     mdm_result_t r = world->store->enrollment_get(world->store->context, p, row->id, &seen);
 
-    if (r.kind != MDM_OK || seen == NULL || seen->state == from)
+    if (r.kind != MDM_OK || seen == NULL ||
+        (seen->state == from && strcmp(seen->identity_fingerprint, identity) == 0))
         return failure;
     if (seen->state != row->state ||
         strcmp(seen->device_fingerprint, row->device_fingerprint) != 0 ||
@@ -332,7 +333,7 @@ static mdm_result_t judge_failure(apr_pool_t *p, const mdm_world_t *world,
 }
 
 mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm_enrollment_t *row,
-                                    mdm_state_t from, apr_int64_t lifetime)
+                                    mdm_state_t from, const char *identity, apr_int64_t lifetime)
 {
     apr_int64_t now = world->now(world->context);
     mdm_enrollment_t next = *row;
@@ -341,9 +342,10 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
 
     next.updated_at = now;
     next.expires_at = now + lifetime;
-    r = world->store->enrollment_advance(world->store->context, p, &next, from, now, &won);
+    r = world->store->enrollment_advance(world->store->context, p, &next, from, identity, now,
+                                         &won);
     if (r.kind != MDM_OK)
-        r = judge_failure(p, world, &next, from, r);
+        r = judge_failure(p, world, &next, from, identity, r);
     else if (!won)
         r = lost(p, row, from);
     if (r.kind == MDM_OK)

@@ -58,24 +58,42 @@ typedef struct mdm_challenge_t {
     const char *enrollment; /* its id */
     mdm_purpose_t purpose;
     apr_int64_t expires_at;
-    apr_int64_t used_at;
-    const char *used_for; /* what spent it (mdm_certificate_t.request), "" while unused */
+    apr_int64_t used_at;  /* last */
+    const char *used_for; /* what spent it last (mdm_certificate_t.request), "" while unused */
+    int uses;             /* by how many requests it was spent */
 } mdm_challenge_t;
 
+/* Reason codes of a revocation (RFC 5280 section 5.3.1) that the module itself gives. */
+#define MDM_REVOCATION_UNSPECIFIED 0
+#define MDM_REVOCATION_SUPERSEDED 4
+
 typedef struct mdm_certificate_t {
-    const char *serial; /* lower-case hexadecimal; unique */
+    const char *serial; /* lower-case hexadecimal; unique among those of one issuer */
+    const char *issuer; /* mdm_x509_key_id() of the CA that issued it; "" in old rows: not known */
     const char *enrollment;
     mdm_purpose_t purpose; /* MDM_PURPOSE_IDENTITY or MDM_PURPOSE_MDM */
     /* SHA-256 over (transactionID, NUL, CSR) in hexadecimal; unique: a repeated request gets the
      * certificate that it got before (RFC 8894, retransmission) */
     const char *request;
+    /* SHA-256 over (transactionID, NUL, the public key that signed the request) in hexadecimal: who
+     * may ask for the outcome of the transaction (RFC 8894, CertPoll) */
+    const char *poll;
+    /* What it was issued for: the hash of the challenge, or the fingerprint of the certificate that
+     * it renews, which ends when this one is seen in use. Of two with the same authority only the
+     * later lives. */
+    const char *authority;
     const char *fingerprint; /* SHA-256 of the DER, hexadecimal; unique */
     const char *der;         /* base64 */
     apr_int64_t not_before;
     apr_int64_t not_after;
     apr_int64_t issued_at;
     apr_int64_t revoked_at;
+    int revocation_reason; /* CRLReason of RFC 5280 section 5.3.1; 0 while it lives */
 } mdm_certificate_t;
+
+/* Takes one certificate at a time. row and what it holds live for the call only. Anything but
+ * MDM_OK ends the reading and is its result. */
+typedef mdm_result_t mdm_certificate_visit_t(void *baton, const mdm_certificate_t *row);
 
 /* What core needs of a database. Each function is one autocommitted statement, or a read; texts of
  * results and rows are allocated in p. All return MDM_OK or MDM_MSG_STORE_*. A missing row is
@@ -91,9 +109,11 @@ typedef struct mdm_store_t {
     mdm_result_t (*enrollment_count_offered)(void *context, apr_pool_t *p, const char *user,
                                              apr_int64_t now, int limit, int *count);
     /* Write every column but id, flow, site, rules, user and created_at of *row where id matches,
-     * the state is from, and the stored expires_at is later than now. */
+     * the state is from, the identity's fingerprint is identity, and the stored expires_at is later
+     * than now. */
     mdm_result_t (*enrollment_advance)(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
-                                       mdm_state_t from, apr_int64_t now, int *won);
+                                       mdm_state_t from, const char *identity, apr_int64_t now,
+                                       int *won);
     /* Remember why policy or directory refused the last attempt on this row; nothing else of the
      * row changes. */
     mdm_result_t (*enrollment_note_refusal)(void *context, apr_pool_t *p, const char *id,
@@ -101,18 +121,39 @@ typedef struct mdm_store_t {
     mdm_result_t (*challenge_insert)(void *context, apr_pool_t *p, const mdm_challenge_t *row);
     mdm_result_t (*challenge_get)(void *context, apr_pool_t *p, const char *hash,
                                   mdm_challenge_t **row);
-    /* Set used_at = now and used_for where hash matches, used_at is 0 and expires_at is later than
-     * now. */
+    /* Set used_at = now and used_for, and count one use, where hash matches, used_for is before
+     * ("": unused), fewer than most uses are counted and expires_at is later than now. */
     mdm_result_t (*challenge_spend)(void *context, apr_pool_t *p, const char *hash,
-                                    const char *used_for, apr_int64_t now, int *won);
+                                    const char *before, int most, const char *used_for,
+                                    apr_int64_t now, int *won);
     mdm_result_t (*challenge_delete)(void *context, apr_pool_t *p, const char *hash);
-    /* won = 0 if serial, request or fingerprint is there already. */
+    /* won = 0 if issuer with serial, request or fingerprint is there already. */
     mdm_result_t (*certificate_insert)(void *context, apr_pool_t *p, const mdm_certificate_t *row,
                                        int *won);
     mdm_result_t (*certificate_by_fingerprint)(void *context, apr_pool_t *p,
                                                const char *fingerprint, mdm_certificate_t **row);
     mdm_result_t (*certificate_by_request)(void *context, apr_pool_t *p, const char *request,
                                            mdm_certificate_t **row);
+    mdm_result_t (*certificate_by_serial)(void *context, apr_pool_t *p, const char *issuer,
+                                          const char *serial, mdm_certificate_t **row);
+    /* The latest with that poll. */
+    mdm_result_t (*certificate_by_poll)(void *context, apr_pool_t *p, const char *poll,
+                                        mdm_certificate_t **row);
+    /* How many certificates an enrollment was issued since a time; counting may stop at limit. */
+    mdm_result_t (*certificate_count)(void *context, apr_pool_t *p, const char *enrollment,
+                                      apr_int64_t since, int limit, int *count);
+    /* Revoke the certificate with that fingerprint, unless it is revoked. */
+    mdm_result_t (*certificate_revoke)(void *context, apr_pool_t *p, const char *fingerprint,
+                                       int reason, apr_int64_t now, int *won);
+    /* Revoke, as superseded, whatever is not revoked yet of an enrollment's certificates with that
+     * authority, but for the one with fingerprint keep. */
+    mdm_result_t (*certificate_supersede)(void *context, apr_pool_t *p, const char *enrollment,
+                                          const char *authority, const char *keep, apr_int64_t now);
+    /* Visit the certificates of an issuer (and those of none) that were revoked before a time and
+     * are valid after another, by serial. der is "". */
+    mdm_result_t (*certificate_each_revoked)(void *context, apr_pool_t *p, const char *issuer,
+                                             apr_int64_t revoked_before, apr_int64_t valid_after,
+                                             mdm_certificate_visit_t *visit, void *baton);
     /* Delete enrollments that are not delivered and challenges, both expired before the time given:
      * some of each, so that nobody waits for it long. */
     mdm_result_t (*sweep)(void *context, apr_pool_t *p, apr_int64_t expired_before);
@@ -197,14 +238,15 @@ mdm_result_t mdm_challenge_find(apr_pool_t *p, const mdm_world_t *world, const c
                                 mdm_purpose_t purpose, mdm_challenge_t **challenge,
                                 mdm_enrollment_t **row);
 
-/* Move row, filled in by the caller, from a state to row->state, its next phase due within lifetime
- * seconds; *row gets its new times only then. MDM_MSG_ENROLLMENT_STATE if another request was
- * faster, and the stored row is unchanged. If the store failed after it may have committed, the row
- * is read again: identifying → identified, whose fingerprint nobody else can have written, counts
- * as won if it is there; every other move is reported as the failure, and if it had taken effect, a
- * repetition gets MDM_MSG_ENROLLMENT_STATE. */
+/* Move row, filled in by the caller, from a state and an identity's fingerprint (as they were read)
+ * to row->state, its next phase due within lifetime seconds; *row gets its new times only then.
+ * MDM_MSG_ENROLLMENT_STATE if another request was faster, and the stored row is unchanged. If the
+ * store failed after it may have committed, the row is read again: a move to identified, whose
+ * fingerprint nobody else can have written, counts as won if it is there; every other move is
+ * reported as the failure, and if it had taken effect, a repetition gets MDM_MSG_ENROLLMENT_STATE.
+ */
 mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm_enrollment_t *row,
-                                    mdm_state_t from, apr_int64_t lifetime);
+                                    mdm_state_t from, const char *identity, apr_int64_t lifetime);
 
 /* Why a row is no good here, for a log line: it was offered at another site or under other rules.
  * NULL if it was offered here. */

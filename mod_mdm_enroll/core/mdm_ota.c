@@ -145,7 +145,8 @@ static mdm_result_t commit(const turn_t *turn, mdm_enrollment_t *row, mdm_state_
 
     if (r.kind != MDM_OK)
         return r;
-    r = mdm_enrollment_advance(turn->p, turn->world, row, from, turn->settings->lifetime);
+    r = mdm_enrollment_advance(turn->p, turn->world, row, from, row->identity_fingerprint,
+                               turn->settings->lifetime);
     if (r.kind != MDM_OK)
         mdm_challenge_discard(turn->p, turn->world, secret);
     return r;

@@ -173,7 +173,7 @@ static mdm_result_t spend(apr_pool_t *p, const mdm_world_t *world, const mdm_cha
 
     if (challenge->used_at != 0) /* check_turn: by this very request */
         return mdm_result_ok();
-    r = store->challenge_spend(store->context, p, challenge->hash, request->id,
+    r = store->challenge_spend(store->context, p, challenge->hash, "", 1, request->id,
                                world->now(world->context), &won);
     if (r.kind != MDM_OK || won)
         return r;
@@ -233,9 +233,12 @@ static mdm_result_t issue(apr_pool_t *p, const mdm_scep_settings_t *settings,
         return mdm_result_make(p, MDM_MSG_CA_ISSUE, "%s", mdm_openssl_reason(p));
     record = (mdm_certificate_t){
         .serial = mdm_x509_serial(p, made),
+        .issuer = mdm_x509_key_id(p, mdm_ca_signer(settings->ca)->cert),
         .enrollment = row->id,
         .purpose = challenge->purpose,
         .request = request->id,
+        .poll = "",
+        .authority = challenge->hash,
         .fingerprint = mdm_x509_fingerprint(p, made),
         .der = encode_base64(p, der, len),
         .not_before = mdm_x509_not_before(made),
@@ -270,7 +273,8 @@ static mdm_result_t identify(apr_pool_t *p, const mdm_scep_settings_t *settings,
         return mdm_sha256_failed(p);
     next.state = MDM_STATE_IDENTIFIED;
     next.identity_fingerprint = fingerprint;
-    r = mdm_enrollment_advance(p, world, &next, MDM_STATE_IDENTIFYING, settings->lifetime);
+    r = mdm_enrollment_advance(p, world, &next, MDM_STATE_IDENTIFYING, row->identity_fingerprint,
+                               settings->lifetime);
     if (r.message != MDM_MSG_ENROLLMENT_STATE)
         return r;
     again = world->store->enrollment_get(world->store->context, p, row->id, &seen);

@@ -344,6 +344,19 @@ const char *mdm_x509_fingerprint(apr_pool_t *p, const X509 *cert)
     return hex(p, digest, len);
 }
 
+const char *mdm_x509_key_id(apr_pool_t *p, const X509 *cert)
+{
+    apr_size_t len;
+    const unsigned char *der =
+        mdm_der_encode(p, X509_get_X509_PUBKEY(cert), ASN1_ITEM_rptr(X509_PUBKEY), &len);
+
+    if (der == NULL) {
+        ERR_clear_error();
+        return "";
+    }
+    return mdm_sha256_hex(p, der, len);
+}
+
 const char *mdm_sha256_hex(apr_pool_t *p, const void *bytes, apr_size_t len)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];

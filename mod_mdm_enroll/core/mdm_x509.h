@@ -67,6 +67,10 @@ const char *mdm_object_text(apr_pool_t *p, const ASN1_OBJECT *object);
  * compares or stores it must look (mdm_sha256_failed). */
 const char *mdm_x509_fingerprint(apr_pool_t *p, const X509 *cert);
 
+/* SHA-256 of a certificate's SubjectPublicKeyInfo in the same form: the same for every certificate
+ * of one key. "" if OpenSSL fails, as above. */
+const char *mdm_x509_key_id(apr_pool_t *p, const X509 *cert);
+
 /* SHA-256 of any bytes as 64 lower-case hexadecimal digits; "" if OpenSSL fails, as above. */
 const char *mdm_sha256_hex(apr_pool_t *p, const void *bytes, apr_size_t len);
 

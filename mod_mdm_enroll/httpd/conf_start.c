@@ -12,6 +12,7 @@
 
 #include "signer_ssl.h"
 #include "store_dbd.h"
+#include "store_schema.h"
 
 APLOG_USE_MODULE(mdm_enroll);
 
@@ -140,8 +141,7 @@ static const mdm_store_t *find_store(apr_pool_t *p, server_rec *s, apr_hash_t *s
 
     if (store)
         return store;
-    rv = mdm_dbd_pool_create(p, site->store_kind, site->store_target, mdm_store_ddl,
-                             MDM_STORE_SCHEMA_VERSION, &pool);
+    rv = mdm_dbd_pool_create(p, site->store_kind, site->store_target, &mdm_store_schema, &pool);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "%s: no database handles can be made",
                      code(p, MDM_MSG_STORE_UNAVAILABLE));

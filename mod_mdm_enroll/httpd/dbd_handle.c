@@ -139,27 +139,31 @@ int mdm_dbd_execute(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql, in
     return rc;
 }
 
-/* Copy the first row, read the others: only the end of a result frees it. */
-static int first_row(mdm_dbd_handle_t *h, apr_pool_t *p, apr_pool_t *scratch,
-                     apr_dbd_results_t *results, int columns, const char **values)
+/* Visit each row, and read those that are not wanted any more: only the end of a result frees it.
+ */
+static void each_row(mdm_dbd_handle_t *h, apr_pool_t *scratch, apr_dbd_results_t *results,
+                     int columns, mdm_dbd_visit_t *visit, void *baton)
 {
     const apr_dbd_driver_t *driver = h->source->driver;
+    const char **values = apr_palloc(scratch, (apr_size_t)columns * sizeof(*values));
     apr_dbd_row_t *row = NULL;
-    int found = 0;
+    apr_pool_t *one;
+    int wanted = 1;
 
+    apr_pool_create(&one, scratch);
     while (apr_dbd_get_row(driver, scratch, results, &row, -1) == 0) {
-        for (int i = 0; !found && i < columns; i++) {
+        for (int i = 0; wanted && i < columns; i++) {
             const char *value = apr_dbd_get_entry(driver, row, i);
-            values[i] = apr_pstrdup(p, value ? value : "");
+            values[i] = value ? value : "";
         }
-        found = 1;
+        wanted = wanted && visit(baton, one, values);
+        apr_pool_clear(one);
     }
-    return found;
 }
 
-int mdm_dbd_select_row(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql, int nargs,
-                       const char **args, int columns, const char **values, int *found,
-                       const char **error)
+int mdm_dbd_select(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql, int nargs,
+                   const char **args, int columns, mdm_dbd_visit_t *visit, void *baton,
+                   const char **error)
 {
     apr_dbd_results_t *results = NULL;
     apr_pool_t *scratch;
@@ -167,10 +171,41 @@ int mdm_dbd_select_row(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql,
 
     apr_pool_create(&scratch, p);
     rc = run(handle, scratch, sql, nargs, args, NULL, &results, error);
-    *found = rc == 0 && first_row(handle, p, scratch, results, columns, values);
-    if (rc != 0)
+    if (rc == 0)
+        each_row(handle, scratch, results, columns, visit, baton);
+    else
         *error = apr_pstrdup(p, *error);
     apr_pool_destroy(scratch);
+    return rc;
+}
+
+/* Where the first row goes. */
+typedef struct first_t {
+    apr_pool_t *p;
+    const char **values;
+    int columns;
+    int found;
+} first_t;
+
+static int take_first(void *baton, apr_pool_t *p, const char *const *values)
+{
+    first_t *first = baton;
+
+    (void)p;
+    for (int i = 0; i < first->columns; i++)
+        first->values[i] = apr_pstrdup(first->p, values[i]);
+    first->found = 1;
+    return 0;
+}
+
+int mdm_dbd_select_row(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql, int nargs,
+                       const char **args, int columns, const char **values, int *found,
+                       const char **error)
+{
+    first_t first = {p, values, columns, 0};
+    int rc = mdm_dbd_select(handle, p, sql, nargs, args, columns, take_first, &first, error);
+
+    *found = first.found;
     return rc;
 }
 
@@ -179,6 +214,7 @@ int mdm_dbd_select_row(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql,
 static int select_value(mdm_dbd_handle_t *h, apr_pool_t *p, const char *sql, const char **value,
                         const char **error)
 {
+    first_t first = {p, value, 1, 0};
     apr_dbd_results_t *results = NULL;
     apr_pool_t *scratch;
     int rc;
@@ -187,7 +223,7 @@ static int select_value(mdm_dbd_handle_t *h, apr_pool_t *p, const char *sql, con
     apr_pool_create(&scratch, p);
     rc = apr_dbd_select(h->source->driver, scratch, h->dbd, &results, sql, 1);
     if (rc == 0)
-        first_row(h, p, scratch, results, 1, value);
+        each_row(h, scratch, results, 1, take_first, &first);
     else
         *error = describe(h, p, rc);
     apr_pool_destroy(scratch);
@@ -196,51 +232,90 @@ static int select_value(mdm_dbd_handle_t *h, apr_pool_t *p, const char *sql, con
 
 /* --- opening --- */
 
-static int run_ddl(mdm_dbd_handle_t *h, apr_pool_t *p, const char **error)
+static int run_plain(mdm_dbd_handle_t *h, apr_pool_t *p, const char *sql, const char **error)
 {
-    for (const char *const *sql = h->source->ddl; *sql; sql++) {
-        int rows, rc = apr_dbd_query(h->source->driver, h->dbd, &rows, *sql);
-        if (rc != 0) {
-            *error = describe(h, p, rc);
-            return rc;
-        }
-    }
-    return 0;
+    int rows, rc = apr_dbd_query(h->source->driver, h->dbd, &rows, sql);
+
+    if (rc != 0)
+        *error = describe(h, p, rc);
+    return rc;
 }
 
-/* Check the schema, or make it. Several processes may do so at once, and then even CREATE TABLE IF
- * NOT EXISTS fails on either database: hence the patience. The row with the version comes last, so
- * who sees it sees everything. */
+static int run_ddl(mdm_dbd_handle_t *h, apr_pool_t *p, const char *const *sql, const char **error)
+{
+    int rc = 0;
+
+    for (; rc == 0 && *sql; sql++)
+        rc = run_plain(h, p, *sql, error);
+    return rc;
+}
+
+/* All or nothing: a database between two versions is of use to nobody. Where another process
+ * upgrades it at the same time, this fails, and the next look finds it done. */
+static int upgrade(mdm_dbd_handle_t *h, apr_pool_t *p, const char *const *sql, const char **error)
+{
+    const char *ignored;
+    int rc = run_plain(h, p, "BEGIN", error);
+
+    if (rc != 0)
+        return rc;
+    rc = run_ddl(h, p, sql, error);
+    if (rc == 0)
+        rc = run_plain(h, p, "COMMIT", error);
+    if (rc != 0)
+        run_plain(h, p, "ROLLBACK", &ignored);
+    return rc;
+}
+
+/* How to get from the version found to the next; NULL if there is no way. */
+static const char *const *upgrade_from(apr_pool_t *p, const mdm_dbd_schema_t *schema,
+                                       const char *version)
+{
+    for (int i = 1; i < schema->version; i++)
+        if (strcmp(version, apr_itoa(p, i)) == 0)
+            return schema->upgrades[i];
+    return NULL;
+}
+
+static mdm_result_t other_version(mdm_dbd_handle_t *h, apr_pool_t *p, const char *version)
+{
+    return mdm_result_make(p, MDM_MSG_STORE_SCHEMA,
+                           "%s: its tables have version %s, this module needs %d; run the module "
+                           "that made them, or give this one a database of its own",
+                           h->source->name, one_line(p, version), h->source->schema->version);
+}
+
+/* Check the schema, make it, or bring it up to date. Several processes may do so at once, and then
+ * even CREATE TABLE IF NOT EXISTS fails on either database: hence the patience. The row with the
+ * version comes last, so who sees it sees everything. */
 static mdm_result_t set_up_schema(mdm_dbd_handle_t *h, apr_pool_t *p, int remake,
                                   apr_time_t deadline)
 {
-    const mdm_dbd_source_t *source = h->source;
-    int made = 0;
+    const mdm_dbd_schema_t *schema = h->source->schema;
+    const char *wanted = apr_itoa(p, schema->version);
+    int tries = 0;
 
     for (;;) {
         const char *error = "the table mdm_schema is empty", *version;
 
         select_value(h, p, "SELECT version FROM mdm_schema ORDER BY version DESC LIMIT 1", &version,
                      &error);
-        if (version) {
-            if (strcmp(version, apr_itoa(p, source->version)) != 0)
-                return mdm_result_make(p, MDM_MSG_STORE_SCHEMA,
-                                       "%s: its tables have version %s, this module needs %d; run "
-                                       "the module that made them, or give this one a database of "
-                                       "its own",
-                                       source->name, one_line(p, version), source->version);
+        if (version && strcmp(version, wanted) == 0) {
             /* A table is missing, perhaps. If the user may not make tables, statements will tell.
              */
             if (remake)
-                run_ddl(h, p, &error);
+                run_ddl(h, p, schema->ddl, &error);
             return mdm_result_ok();
         }
-        if (run_ddl(h, p, &error) == 0 && !made)
-            made = 1; /* look again at once */
-        else if (apr_time_now() < deadline)
-            apr_sleep(SETUP_PAUSE);
-        else
+        if (version && !upgrade_from(p, schema, version))
+            return other_version(h, p, version);
+        if ((version ? upgrade(h, p, upgrade_from(p, schema, version), &error)
+                     : run_ddl(h, p, schema->ddl, &error)) == 0 &&
+            tries++ < schema->version)
+            continue; /* look again at once */
+        if (apr_time_now() >= deadline)
             return mdm_result_make(p, MDM_MSG_STORE_UNAVAILABLE, "making the tables: %s", error);
+        apr_sleep(SETUP_PAUSE);
     }
 }
 

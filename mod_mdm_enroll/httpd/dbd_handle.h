@@ -14,14 +14,22 @@
 #include "../core/mdm_result.h"
 #include "dbd_target.h"
 
+/* A schema and its version. upgrades[v] are the statements that make version v + 1 of version v and
+ * end with its row in mdm_schema; NULL where there is no way from v (always for 0). Each list ends
+ * with NULL. */
+typedef struct mdm_dbd_schema_t {
+    const char *const *ddl;
+    const char *const *const *upgrades;
+    int version;
+} mdm_dbd_schema_t;
+
 /* What the handles of a store connect to. */
 typedef struct mdm_dbd_source_t {
     mdm_dbd_kind_t kind;
     const apr_dbd_driver_t *driver;
-    const char *target;     /* what the driver is given */
-    const char *name;       /* for texts; without password */
-    const char *const *ddl; /* statements that make the schema of this version, then NULL */
-    int version;
+    const char *target; /* what the driver is given */
+    const char *name;   /* for texts; without password */
+    const mdm_dbd_schema_t *schema;
 } mdm_dbd_source_t;
 
 typedef struct mdm_dbd_statement_t mdm_dbd_statement_t;
@@ -42,8 +50,9 @@ struct mdm_dbd_handle_t {
 };
 
 /* Connect to source, which must outlive the handle, and check the schema, or make it where there is
- * none; remake: make what is missing of it even if the version is there. *handle is closed by
- * mdm_dbd_close(). MDM_MSG_STORE_UNAVAILABLE or _SCHEMA, with a text in p. */
+ * none, or bring an older one up to date; remake: make what is missing of it even if the version is
+ * there. *handle is closed by mdm_dbd_close(). MDM_MSG_STORE_UNAVAILABLE or _SCHEMA, with a text in
+ * p. */
 mdm_result_t mdm_dbd_open(const mdm_dbd_source_t *source, apr_pool_t *p, int remake,
                           mdm_dbd_handle_t **handle);
 
@@ -60,6 +69,15 @@ mdm_result_t mdm_dbd_try(mdm_dbd_handle_t *handle, apr_pool_t *p, apr_interval_t
  * number changed. 0, or an apr_dbd driver error with *error set to its text in p. */
 int mdm_dbd_execute(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql, int nargs,
                     const char **args, int *rows, const char **error);
+
+/* Takes one row of a result; values and p live for the call only. 0: no more are wanted. */
+typedef int mdm_dbd_visit_t(void *baton, apr_pool_t *p, const char *const *values);
+
+/* Run a query and visit its rows, each of columns strings. The result is read to its end, also
+ * where no more are wanted. */
+int mdm_dbd_select(mdm_dbd_handle_t *handle, apr_pool_t *p, const char *sql, int nargs,
+                   const char **args, int columns, mdm_dbd_visit_t *visit, void *baton,
+                   const char **error);
 
 /* Run a query; at most one row of columns strings is copied into values (array of columns const
  * char *, allocated in p), *found says whether there was one. The result is read to its end. */

@@ -204,7 +204,7 @@ static apr_status_t close_idle(void *data)
 }
 
 apr_status_t mdm_dbd_pool_create(apr_pool_t *p, mdm_dbd_kind_t kind, const char *target,
-                                 const char *const *ddl, int version, mdm_dbd_pool_t **out)
+                                 const mdm_dbd_schema_t *schema, mdm_dbd_pool_t **out)
 {
     mdm_dbd_pool_t *pool = apr_pcalloc(p, sizeof(*pool));
     apr_status_t rv = apr_dbd_init(p);
@@ -218,8 +218,7 @@ apr_status_t mdm_dbd_pool_create(apr_pool_t *p, mdm_dbd_kind_t kind, const char 
     if (rv != APR_SUCCESS)
         return rv;
     pool->source.kind = kind;
-    pool->source.ddl = ddl;
-    pool->source.version = version;
+    pool->source.schema = schema;
     if (kind == MDM_DBD_SQLITE) {
         pool->source.target = apr_pstrdup(p, target);
         pool->source.name = apr_pstrcat(p, "sqlite3:", target, NULL);

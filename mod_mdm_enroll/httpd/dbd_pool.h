@@ -13,10 +13,9 @@
 typedef struct mdm_dbd_pool_t mdm_dbd_pool_t;
 
 /* Make a pool in a child process, before it has threads. No connection is opened. Everything but
- * handles still lent ends with p. ddl is a NULL-terminated list of statements that make the schema
- * of the version given, where the database has none. */
+ * handles still lent ends with p. The schema must outlive it. */
 apr_status_t mdm_dbd_pool_create(apr_pool_t *p, mdm_dbd_kind_t kind, const char *target,
-                                 const char *const *ddl, int version, mdm_dbd_pool_t **pool);
+                                 const mdm_dbd_schema_t *schema, mdm_dbd_pool_t **pool);
 
 /* A handle, for one thread until it is released: connected, set up (schema made or checked) and, if
  * it has rested, tried. Whoever gets an open one waits at most 2 s for it; whoever has to open one

@@ -5,61 +5,10 @@
 #include "store_dbd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include <apr_strings.h>
-
-/* "user" is a keyword of PostgreSQL, hence user_name. The version comes last: see dbd_handle.c. */
-const char *const mdm_store_ddl[] = {
-    "CREATE TABLE IF NOT EXISTS enrollment ("
-    "id VARCHAR(32) NOT NULL PRIMARY KEY, "
-    "flow VARCHAR(16) NOT NULL, "
-    "site VARCHAR(64) NOT NULL, "
-    "rules VARCHAR(64) NOT NULL, "
-    "state VARCHAR(16) NOT NULL, "
-    "user_name TEXT NOT NULL, "
-    "udid TEXT NOT NULL, "
-    "serial TEXT NOT NULL, "
-    "product TEXT NOT NULL, "
-    "os_version TEXT NOT NULL, "
-    "device_fingerprint VARCHAR(64) NOT NULL, "
-    "identity_fingerprint VARCHAR(64) NOT NULL, "
-    "created_at BIGINT NOT NULL, "
-    "updated_at BIGINT NOT NULL, "
-    "expires_at BIGINT NOT NULL, "
-    "last_refusal VARCHAR(16) NOT NULL DEFAULT '', "
-    "refused_at BIGINT NOT NULL DEFAULT 0)",
-    "CREATE INDEX IF NOT EXISTS enrollment_expires ON enrollment (expires_at, state)",
-    "CREATE INDEX IF NOT EXISTS enrollment_user ON enrollment (user_name, state, expires_at)",
-
-    "CREATE TABLE IF NOT EXISTS challenge ("
-    "hash VARCHAR(64) NOT NULL PRIMARY KEY, "
-    "enrollment VARCHAR(32) NOT NULL, "
-    "purpose VARCHAR(16) NOT NULL, "
-    "expires_at BIGINT NOT NULL, "
-    "used_at BIGINT NOT NULL, "
-    "used_for VARCHAR(64) NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS challenge_enrollment ON challenge (enrollment)",
-    "CREATE INDEX IF NOT EXISTS challenge_expires ON challenge (expires_at)",
-
-    "CREATE TABLE IF NOT EXISTS certificate ("
-    "serial VARCHAR(64) NOT NULL PRIMARY KEY, "
-    "enrollment VARCHAR(32) NOT NULL, "
-    "purpose VARCHAR(16) NOT NULL, "
-    "request VARCHAR(64) NOT NULL UNIQUE, "
-    "fingerprint VARCHAR(64) NOT NULL UNIQUE, "
-    "der TEXT NOT NULL, "
-    "not_before BIGINT NOT NULL, "
-    "not_after BIGINT NOT NULL, "
-    "issued_at BIGINT NOT NULL, "
-    "revoked_at BIGINT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS certificate_enrollment ON certificate (enrollment)",
-
-    "CREATE TABLE IF NOT EXISTS mdm_schema (version BIGINT NOT NULL PRIMARY KEY)",
-    "INSERT INTO mdm_schema (version) VALUES (" APR_STRINGIFY(
-        MDM_STORE_SCHEMA_VERSION) ") "
-                                  "ON CONFLICT DO NOTHING",
-    NULL};
 
 /* Of each table in one sweep: milliseconds, and many more than come in between two of them. */
 #define SWEEP_ROWS "1000"
@@ -81,7 +30,7 @@ static const char count_offered[] =
 static const char advance_enrollment[] =
     "UPDATE enrollment SET state = %s, udid = %s, serial = %s, product = %s, os_version = %s, "
     "device_fingerprint = %s, identity_fingerprint = %s, updated_at = %lld, expires_at = %lld "
-    "WHERE id = %s AND state = %s AND expires_at > %lld";
+    "WHERE id = %s AND state = %s AND identity_fingerprint = %s AND expires_at > %lld";
 static const char refuse_enrollment[] =
     "UPDATE enrollment SET last_refusal = %s, refused_at = %lld WHERE id = %s";
 static const char sweep_enrollments[] =
@@ -89,31 +38,50 @@ static const char sweep_enrollments[] =
     "WHERE expires_at < %lld AND state <> %s LIMIT " SWEEP_ROWS ")";
 
 static const char insert_challenge[] =
-    "INSERT INTO challenge (hash, enrollment, purpose, expires_at, used_at, used_for) "
-    "VALUES (%s, %s, %s, %lld, %lld, %s) ON CONFLICT DO NOTHING";
+    "INSERT INTO challenge (hash, enrollment, purpose, expires_at, used_at, used_for, uses) "
+    "VALUES (%s, %s, %s, %lld, %lld, %s, %lld) ON CONFLICT DO NOTHING";
 static const char select_challenge[] =
-    "SELECT hash, enrollment, purpose, expires_at, used_at, used_for FROM challenge "
+    "SELECT hash, enrollment, purpose, expires_at, used_at, used_for, uses FROM challenge "
     "WHERE hash = %s";
-static const char spend_challenge[] = "UPDATE challenge SET used_at = %lld, used_for = %s "
-                                      "WHERE hash = %s AND used_at = 0 AND expires_at > %lld";
+static const char spend_challenge[] =
+    "UPDATE challenge SET used_at = %lld, used_for = %s, uses = uses + 1 "
+    "WHERE hash = %s AND used_for = %s AND uses < %lld AND expires_at > %lld";
 static const char delete_challenge[] = "DELETE FROM challenge WHERE hash = %s";
 static const char sweep_challenges[] =
     "DELETE FROM challenge WHERE hash IN (SELECT hash FROM challenge WHERE expires_at < %lld "
     "LIMIT " SWEEP_ROWS ")";
 
 static const char insert_certificate[] =
-    "INSERT INTO certificate (serial, enrollment, purpose, request, fingerprint, der, not_before, "
-    "not_after, issued_at, revoked_at) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %lld) ON CONFLICT DO NOTHING";
-#define SELECT_CERTIFICATE                                                                         \
-    "SELECT serial, enrollment, purpose, request, fingerprint, der, not_before, not_after, "       \
-    "issued_at, revoked_at FROM certificate WHERE "
+    "INSERT INTO certificate (serial, issuer, enrollment, purpose, request, poll, authority, "
+    "fingerprint, der, not_before, not_after, issued_at, revoked_at, revocation_reason) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %lld, %lld) "
+    "ON CONFLICT DO NOTHING";
+#define SELECT_CERTIFICATE_WITH(der)                                                               \
+    "SELECT serial, issuer, enrollment, purpose, request, poll, authority, fingerprint, " der      \
+    ", not_before, not_after, issued_at, revoked_at, revocation_reason FROM certificate WHERE "
+#define SELECT_CERTIFICATE SELECT_CERTIFICATE_WITH("der")
 static const char select_certificate_by_fingerprint[] = SELECT_CERTIFICATE "fingerprint = %s";
 static const char select_certificate_by_request[] = SELECT_CERTIFICATE "request = %s";
+static const char select_certificate_by_serial[] =
+    SELECT_CERTIFICATE "serial = %s AND issuer IN (%s, '') ORDER BY issuer DESC LIMIT 1";
+static const char select_certificate_by_poll[] =
+    SELECT_CERTIFICATE "poll = %s ORDER BY issued_at DESC LIMIT 1";
+static const char count_certificates[] =
+    "SELECT COUNT(*) FROM (SELECT 1 FROM certificate WHERE enrollment = %s AND issued_at > %lld "
+    "LIMIT %lld) AS issued";
+static const char revoke_certificate[] =
+    "UPDATE certificate SET revoked_at = %lld, revocation_reason = %lld "
+    "WHERE fingerprint = %s AND revoked_at = 0";
+static const char supersede_certificates[] =
+    "UPDATE certificate SET revoked_at = %lld, revocation_reason = %lld "
+    "WHERE enrollment = %s AND authority = %s AND fingerprint <> %s AND revoked_at = 0";
+static const char select_revoked[] =
+    SELECT_CERTIFICATE_WITH("''") "revoked_at > 0 AND revoked_at < %lld AND not_after > %lld "
+                                  "AND issuer IN (%s, '') ORDER BY serial";
 
 #define ENROLLMENT_COLUMNS 15
-#define CHALLENGE_COLUMNS 6
-#define CERTIFICATE_COLUMNS 10
+#define CHALLENGE_COLUMNS 7
+#define CERTIFICATE_COLUMNS 14
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -129,6 +97,17 @@ static int parse_decimal(const char *text, apr_int64_t *number)
     errno = 0;
     *number = apr_strtoi64(text, &end, 10);
     return errno == 0 && end != text && *end == '\0';
+}
+
+/* A small number: a count, a code. */
+static int parse_int(const char *text, int *number)
+{
+    apr_int64_t wide;
+
+    if (!parse_decimal(text, &wide) || wide < 0 || wide > INT_MAX)
+        return 0;
+    *number = (int)wide;
+    return 1;
 }
 
 static mdm_result_t unavailable(apr_pool_t *p, const char *what, const char *error)
@@ -188,6 +167,19 @@ static mdm_result_t find(void *context, apr_pool_t *p, const char *what, const c
                          const char *key, const char **values, int columns, int *found)
 {
     return read_row(context, p, what, sql, &key, 1, values, columns, found);
+}
+
+static mdm_result_t read_count(void *context, apr_pool_t *p, const char *what, const char *sql,
+                               const char **args, int nargs, int *count)
+{
+    const char *value = "";
+    int found = 0;
+    mdm_result_t r = read_row(context, p, what, sql, args, nargs, &value, 1, &found);
+
+    if (r.kind == MDM_OK && (!found || !parse_int(value, count)))
+        return mdm_result_make(p, MDM_MSG_STORE_ROW, "%s: \"%s\", wanted is a number", what,
+                               mdm_result_quote_text(p, value));
+    return r;
 }
 
 /* --- enrollment --- */
@@ -258,20 +250,14 @@ static mdm_result_t enrollment_count_offered(void *context, apr_pool_t *p, const
 {
     const char *args[] = {user, mdm_state_name(MDM_STATE_OFFERED), decimal(p, now),
                           decimal(p, limit)};
-    const char *value = "";
-    apr_int64_t number = 0;
-    int found = 0;
-    mdm_result_t r = read_row(context, p, "counting a user's enrollments", count_offered, args,
-                              COUNT(args), &value, 1, &found);
 
-    if (r.kind == MDM_OK && (!found || !parse_decimal(value, &number)))
-        return bad_row(p, "enrollment", user, "a count");
-    *count = (int)number;
-    return r;
+    return read_count(context, p, "counting a user's enrollments", count_offered, args, COUNT(args),
+                      count);
 }
 
 static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
-                                       mdm_state_t from, apr_int64_t now, int *won)
+                                       mdm_state_t from, const char *identity, apr_int64_t now,
+                                       int *won)
 {
     const char *args[] = {mdm_state_name(row->state),
                           row->udid,
@@ -284,6 +270,7 @@ static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_e
                           decimal(p, row->expires_at),
                           row->id,
                           mdm_state_name(from),
+                          identity,
                           decimal(p, now)};
 
     return change(context, p, "moving an enrollment on", advance_enrollment, args, COUNT(args),
@@ -308,7 +295,8 @@ static mdm_result_t challenge_insert(void *context, apr_pool_t *p, const mdm_cha
                           mdm_purpose_name(row->purpose),
                           decimal(p, row->expires_at),
                           decimal(p, row->used_at),
-                          row->used_for};
+                          row->used_for,
+                          decimal(p, row->uses)};
     int rows = 0;
     mdm_result_t r =
         change(context, p, "storing a challenge", insert_challenge, args, COUNT(args), &rows);
@@ -338,16 +326,19 @@ static mdm_result_t challenge_get(void *context, apr_pool_t *p, const char *hash
     row->enrollment = values[1];
     row->used_for = values[5];
     if (!mdm_purpose_parse(values[2], &row->purpose) ||
-        !parse_decimal(values[3], &row->expires_at) || !parse_decimal(values[4], &row->used_at))
+        !parse_decimal(values[3], &row->expires_at) || !parse_decimal(values[4], &row->used_at) ||
+        !parse_int(values[6], &row->uses))
         return bad_row(p, "challenge", hash, "a known purpose, and times in seconds");
     *out = row;
     return r;
 }
 
 static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *hash,
-                                    const char *used_for, apr_int64_t now, int *won)
+                                    const char *before, int most, const char *used_for,
+                                    apr_int64_t now, int *won)
 {
-    const char *args[] = {decimal(p, now), used_for, hash, decimal(p, now)};
+    const char *args[] = {decimal(p, now), used_for,         hash,
+                          before,          decimal(p, most), decimal(p, now)};
 
     return change(context, p, "spending a challenge", spend_challenge, args, COUNT(args), won);
 }
@@ -365,58 +356,152 @@ static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_c
                                        int *won)
 {
     const char *args[] = {row->serial,
+                          row->issuer,
                           row->enrollment,
                           mdm_purpose_name(row->purpose),
                           row->request,
+                          row->poll,
+                          row->authority,
                           row->fingerprint,
                           row->der,
                           decimal(p, row->not_before),
                           decimal(p, row->not_after),
                           decimal(p, row->issued_at),
-                          decimal(p, row->revoked_at)};
+                          decimal(p, row->revoked_at),
+                          decimal(p, row->revocation_reason)};
 
     return change(context, p, "storing a certificate", insert_certificate, args, COUNT(args), won);
 }
 
-static mdm_result_t certificate_get(void *context, apr_pool_t *p, const char *sql, const char *key,
-                                    mdm_certificate_t **out)
+static mdm_result_t parse_certificate(apr_pool_t *p, const char *const *values,
+                                      mdm_certificate_t *row)
+{
+    *row = (mdm_certificate_t){
+        .serial = values[0],
+        .issuer = values[1],
+        .enrollment = values[2],
+        .request = values[4],
+        .poll = values[5],
+        .authority = values[6],
+        .fingerprint = values[7],
+        .der = values[8],
+    };
+    if (!mdm_purpose_parse(values[3], &row->purpose) ||
+        !parse_decimal(values[9], &row->not_before) ||
+        !parse_decimal(values[10], &row->not_after) ||
+        !parse_decimal(values[11], &row->issued_at) ||
+        !parse_decimal(values[12], &row->revoked_at) ||
+        !parse_int(values[13], &row->revocation_reason))
+        return bad_row(p, "certificate", row->serial, "a known purpose, and times in seconds");
+    return mdm_result_ok();
+}
+
+static mdm_result_t certificate_get(void *context, apr_pool_t *p, const char *sql,
+                                    const char **args, int nargs, mdm_certificate_t **out)
 {
     const char *values[CERTIFICATE_COLUMNS];
-    mdm_certificate_t *row;
+    mdm_certificate_t row;
     int found = 0;
-    mdm_result_t r =
-        find(context, p, "reading a certificate", sql, key, values, CERTIFICATE_COLUMNS, &found);
+    mdm_result_t r = read_row(context, p, "reading a certificate", sql, args, nargs, values,
+                              CERTIFICATE_COLUMNS, &found);
 
-    if (r.kind != MDM_OK)
-        return r;
-    if (!found) {
-        *out = NULL;
-        return r;
-    }
-    row = apr_pcalloc(p, sizeof(*row));
-    row->serial = values[0];
-    row->enrollment = values[1];
-    row->request = values[3];
-    row->fingerprint = values[4];
-    row->der = values[5];
-    if (!mdm_purpose_parse(values[2], &row->purpose) ||
-        !parse_decimal(values[6], &row->not_before) || !parse_decimal(values[7], &row->not_after) ||
-        !parse_decimal(values[8], &row->issued_at) || !parse_decimal(values[9], &row->revoked_at))
-        return bad_row(p, "certificate", row->serial, "a known purpose, and times in seconds");
-    *out = row;
+    if (r.kind == MDM_OK && found)
+        r = parse_certificate(p, values, &row);
+    if (r.kind == MDM_OK)
+        *out = found ? apr_pmemdup(p, &row, sizeof(row)) : NULL;
     return r;
 }
 
 static mdm_result_t certificate_by_fingerprint(void *context, apr_pool_t *p,
                                                const char *fingerprint, mdm_certificate_t **row)
 {
-    return certificate_get(context, p, select_certificate_by_fingerprint, fingerprint, row);
+    return certificate_get(context, p, select_certificate_by_fingerprint, &fingerprint, 1, row);
 }
 
 static mdm_result_t certificate_by_request(void *context, apr_pool_t *p, const char *request,
                                            mdm_certificate_t **row)
 {
-    return certificate_get(context, p, select_certificate_by_request, request, row);
+    return certificate_get(context, p, select_certificate_by_request, &request, 1, row);
+}
+
+static mdm_result_t certificate_by_serial(void *context, apr_pool_t *p, const char *issuer,
+                                          const char *serial, mdm_certificate_t **row)
+{
+    const char *args[] = {serial, issuer};
+
+    return certificate_get(context, p, select_certificate_by_serial, args, COUNT(args), row);
+}
+
+static mdm_result_t certificate_by_poll(void *context, apr_pool_t *p, const char *poll,
+                                        mdm_certificate_t **row)
+{
+    return certificate_get(context, p, select_certificate_by_poll, &poll, 1, row);
+}
+
+static mdm_result_t certificate_count(void *context, apr_pool_t *p, const char *enrollment,
+                                      apr_int64_t since, int limit, int *count)
+{
+    const char *args[] = {enrollment, decimal(p, since), decimal(p, limit)};
+
+    return read_count(context, p, "counting an enrollment's certificates", count_certificates, args,
+                      COUNT(args), count);
+}
+
+static mdm_result_t certificate_revoke(void *context, apr_pool_t *p, const char *fingerprint,
+                                       int reason, apr_int64_t now, int *won)
+{
+    const char *args[] = {decimal(p, now), decimal(p, reason), fingerprint};
+
+    return change(context, p, "revoking a certificate", revoke_certificate, args, COUNT(args), won);
+}
+
+static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
+                                          const char *authority, const char *keep, apr_int64_t now)
+{
+    const char *args[] = {decimal(p, now), decimal(p, MDM_REVOCATION_SUPERSEDED), enrollment,
+                          authority, keep};
+    int rows;
+
+    return change(context, p, "revoking superseded certificates", supersede_certificates, args,
+                  COUNT(args), &rows);
+}
+
+/* A visitor of certificates as one of rows. */
+typedef struct visit_t {
+    mdm_certificate_visit_t *visit;
+    void *baton;
+    mdm_result_t result;
+} visit_t;
+
+static int visit_row(void *baton, apr_pool_t *p, const char *const *values)
+{
+    visit_t *visit = baton;
+    mdm_certificate_t row;
+
+    visit->result = parse_certificate(p, values, &row);
+    if (visit->result.kind == MDM_OK)
+        visit->result = visit->visit(visit->baton, &row);
+    return visit->result.kind == MDM_OK;
+}
+
+/* Not tried again: what was visited cannot be taken back. */
+static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const char *issuer,
+                                             apr_int64_t revoked_before, apr_int64_t valid_after,
+                                             mdm_certificate_visit_t *visit, void *baton)
+{
+    const char *args[] = {decimal(p, revoked_before), decimal(p, valid_after), issuer};
+    visit_t each = {visit, baton, mdm_result_ok()};
+    const char *error = NULL;
+    mdm_dbd_handle_t *handle;
+    int rc;
+    mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
+
+    if (r.kind != MDM_OK)
+        return r;
+    rc = mdm_dbd_select(handle, p, select_revoked, COUNT(args), args, CERTIFICATE_COLUMNS,
+                        visit_row, &each, &error);
+    mdm_dbd_release(handle, rc != 0);
+    return rc == 0 ? each.result : unavailable(p, "reading revoked certificates", error);
 }
 
 /* --- all --- */
@@ -452,6 +537,12 @@ const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
         .certificate_insert = certificate_insert,
         .certificate_by_fingerprint = certificate_by_fingerprint,
         .certificate_by_request = certificate_by_request,
+        .certificate_by_serial = certificate_by_serial,
+        .certificate_by_poll = certificate_by_poll,
+        .certificate_count = certificate_count,
+        .certificate_revoke = certificate_revoke,
+        .certificate_supersede = certificate_supersede,
+        .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,
     };
     return store;

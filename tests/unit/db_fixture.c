@@ -77,8 +77,7 @@ const char *db_value_of(const char *sql)
 
 void db_open_pool(void)
 {
-    assert_int_equal(mdm_dbd_pool_create(db_p, db_kind, db_target, mdm_store_ddl,
-                                         MDM_STORE_SCHEMA_VERSION, &db_pool),
+    assert_int_equal(mdm_dbd_pool_create(db_p, db_kind, db_target, &mdm_store_schema, &db_pool),
                      APR_SUCCESS);
     db_store = mdm_store_dbd(db_p, db_pool);
 }

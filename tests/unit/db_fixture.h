@@ -7,6 +7,7 @@
 #define DB_FIXTURE_H
 
 #include "../../mod_mdm_enroll/httpd/store_dbd.h"
+#include "../../mod_mdm_enroll/httpd/store_schema.h"
 
 #define NOW 1700000000
 

@@ -64,8 +64,11 @@ static mdm_certificate_t *copy_certificate(apr_pool_t *p, const mdm_certificate_
     mdm_certificate_t *copy = apr_pmemdup(p, row, sizeof(*row));
 
     copy->serial = apr_pstrdup(p, row->serial);
+    copy->issuer = apr_pstrdup(p, row->issuer);
     copy->enrollment = apr_pstrdup(p, row->enrollment);
     copy->request = apr_pstrdup(p, row->request);
+    copy->poll = apr_pstrdup(p, row->poll);
+    copy->authority = apr_pstrdup(p, row->authority);
     copy->fingerprint = apr_pstrdup(p, row->fingerprint);
     copy->der = apr_pstrdup(p, row->der);
     return copy;
@@ -152,7 +155,8 @@ static mdm_result_t enrollment_count_offered(void *context, apr_pool_t *p, const
 }
 
 static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
-                                       mdm_state_t from, apr_int64_t now, int *won)
+                                       mdm_state_t from, const char *identity, apr_int64_t now,
+                                       int *won)
 {
     fake_store_t *fake = context;
     mdm_enrollment_t *found;
@@ -166,7 +170,8 @@ static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_e
         return unavailable(p);
     *won = 0;
     found = fake_store_enrollment(fake, row->id);
-    if (found != NULL && found->state == from && found->expires_at > now) {
+    if (found != NULL && found->state == from && found->expires_at > now &&
+        strcmp(found->identity_fingerprint, identity) == 0) {
         mdm_enrollment_t *next = copy_enrollment(fake->pool, row);
         next->flow = found->flow;
         next->site = found->site;
@@ -221,7 +226,8 @@ static mdm_result_t challenge_get(void *context, apr_pool_t *p, const char *hash
 }
 
 static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *hash,
-                                    const char *used_for, apr_int64_t now, int *won)
+                                    const char *before, int most, const char *used_for,
+                                    apr_int64_t now, int *won)
 {
     fake_store_t *fake = context;
     mdm_challenge_t *found;
@@ -230,8 +236,10 @@ static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *ha
         return unavailable(p);
     *won = 0;
     found = fake_store_challenge(fake, hash);
-    if (found != NULL && found->used_at == 0 && found->expires_at > now) {
+    if (found != NULL && strcmp(found->used_for, before) == 0 && found->uses < most &&
+        found->expires_at > now) {
         found->used_at = now;
+        found->uses++;
         found->used_for = apr_pstrdup(fake->pool, used_for);
         fake->writes++;
         *won = 1;
@@ -277,7 +285,8 @@ static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_c
     *won = 1;
     for (int i = 0; i < fake->certificates->nelts; i++) {
         const mdm_certificate_t *other = ROW(fake->certificates, i, mdm_certificate_t);
-        if (strcmp(other->serial, row->serial) == 0 || strcmp(other->request, row->request) == 0 ||
+        if ((strcmp(other->serial, row->serial) == 0 && strcmp(other->issuer, row->issuer) == 0) ||
+            strcmp(other->request, row->request) == 0 ||
             strcmp(other->fingerprint, row->fingerprint) == 0)
             *won = 0;
     }
@@ -288,31 +297,146 @@ static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_c
     return done(fake, p);
 }
 
+/* The last certificate that has a key of the sort that is asked for. */
+typedef int is_it_t(const mdm_certificate_t *row, const char *key, const char *issuer);
+
+static int has_fingerprint(const mdm_certificate_t *row, const char *key, const char *issuer)
+{
+    (void)issuer;
+    return strcmp(row->fingerprint, key) == 0;
+}
+
+static int has_request(const mdm_certificate_t *row, const char *key, const char *issuer)
+{
+    (void)issuer;
+    return strcmp(row->request, key) == 0;
+}
+
+static int has_poll(const mdm_certificate_t *row, const char *key, const char *issuer)
+{
+    (void)issuer;
+    return strcmp(row->poll, key) == 0;
+}
+
+static int of_issuer(const mdm_certificate_t *row, const char *issuer)
+{
+    return row->issuer[0] == '\0' || strcmp(row->issuer, issuer) == 0;
+}
+
+static int has_serial(const mdm_certificate_t *row, const char *key, const char *issuer)
+{
+    return strcmp(row->serial, key) == 0 && of_issuer(row, issuer);
+}
+
+static mdm_result_t get_certificate(fake_store_t *fake, apr_pool_t *p, is_it_t *is_it,
+                                    const char *key, const char *issuer, mdm_certificate_t **row)
+{
+    if (fails_before(fake))
+        return unavailable(p);
+    *row = NULL;
+    for (int i = 0; i < fake->certificates->nelts; i++)
+        if (is_it(ROW(fake->certificates, i, mdm_certificate_t), key, issuer))
+            *row = copy_certificate(p, ROW(fake->certificates, i, mdm_certificate_t));
+    return done(fake, p);
+}
+
 static mdm_result_t certificate_by_fingerprint(void *context, apr_pool_t *p,
                                                const char *fingerprint, mdm_certificate_t **row)
 {
-    fake_store_t *fake = context;
-    const mdm_certificate_t *found;
-
-    if (fails_before(fake))
-        return unavailable(p);
-    found = fake_store_certificate(fake, fingerprint);
-    *row = found != NULL ? copy_certificate(p, found) : NULL;
-    return done(fake, p);
+    return get_certificate(context, p, has_fingerprint, fingerprint, NULL, row);
 }
 
 static mdm_result_t certificate_by_request(void *context, apr_pool_t *p, const char *request,
                                            mdm_certificate_t **row)
 {
+    return get_certificate(context, p, has_request, request, NULL, row);
+}
+
+static mdm_result_t certificate_by_serial(void *context, apr_pool_t *p, const char *issuer,
+                                          const char *serial, mdm_certificate_t **row)
+{
+    return get_certificate(context, p, has_serial, serial, issuer, row);
+}
+
+static mdm_result_t certificate_by_poll(void *context, apr_pool_t *p, const char *poll,
+                                        mdm_certificate_t **row)
+{
+    return get_certificate(context, p, has_poll, poll, NULL, row);
+}
+
+static mdm_result_t certificate_count(void *context, apr_pool_t *p, const char *enrollment,
+                                      apr_int64_t since, int limit, int *count)
+{
     fake_store_t *fake = context;
 
     if (fails_before(fake))
         return unavailable(p);
-    *row = NULL;
-    for (int i = 0; i < fake->certificates->nelts; i++)
-        if (strcmp(ROW(fake->certificates, i, mdm_certificate_t)->request, request) == 0)
-            *row = copy_certificate(p, ROW(fake->certificates, i, mdm_certificate_t));
+    *count = 0;
+    for (int i = 0; i < fake->certificates->nelts; i++) {
+        const mdm_certificate_t *row = ROW(fake->certificates, i, mdm_certificate_t);
+        if (strcmp(row->enrollment, enrollment) == 0 && row->issued_at > since && *count < limit)
+            ++*count;
+    }
     return done(fake, p);
+}
+
+static int revoke_row(mdm_certificate_t *row, int reason, apr_int64_t now)
+{
+    if (row->revoked_at != 0)
+        return 0;
+    row->revoked_at = now;
+    row->revocation_reason = reason;
+    return 1;
+}
+
+static mdm_result_t certificate_revoke(void *context, apr_pool_t *p, const char *fingerprint,
+                                       int reason, apr_int64_t now, int *won)
+{
+    fake_store_t *fake = context;
+    mdm_certificate_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    found = fake_store_certificate(fake, fingerprint);
+    *won = found != NULL && revoke_row(found, reason, now);
+    fake->writes += *won;
+    return done(fake, p);
+}
+
+static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
+                                          const char *authority, const char *keep, apr_int64_t now)
+{
+    fake_store_t *fake = context;
+    int changed = 0;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    for (int i = 0; i < fake->certificates->nelts; i++) {
+        mdm_certificate_t *row = ROW(fake->certificates, i, mdm_certificate_t);
+        if (strcmp(row->enrollment, enrollment) == 0 && strcmp(row->authority, authority) == 0 &&
+            strcmp(row->fingerprint, keep) != 0)
+            changed |= revoke_row(row, MDM_REVOCATION_SUPERSEDED, now);
+    }
+    fake->writes += changed;
+    return done(fake, p);
+}
+
+static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const char *issuer,
+                                             apr_int64_t revoked_before, apr_int64_t valid_after,
+                                             mdm_certificate_visit_t *visit, void *baton)
+{
+    fake_store_t *fake = context;
+    mdm_result_t r = mdm_result_ok();
+
+    if (fails_before(fake))
+        return unavailable(p);
+    for (int i = 0; r.kind == MDM_OK && i < fake->certificates->nelts; i++) {
+        const mdm_certificate_t *row = ROW(fake->certificates, i, mdm_certificate_t);
+        if (row->revoked_at != 0 && row->revoked_at < revoked_before &&
+            row->not_after > valid_after && of_issuer(row, issuer))
+            r = visit(baton, row);
+    }
+    return r.kind != MDM_OK ? r : done(fake, p);
 }
 
 static int enrollment_lives(const void *row, const void *context)
@@ -378,6 +502,12 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .certificate_insert = certificate_insert,
         .certificate_by_fingerprint = certificate_by_fingerprint,
         .certificate_by_request = certificate_by_request,
+        .certificate_by_serial = certificate_by_serial,
+        .certificate_by_poll = certificate_by_poll,
+        .certificate_count = certificate_count,
+        .certificate_revoke = certificate_revoke,
+        .certificate_supersede = certificate_supersede,
+        .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,
     };
     apr_pool_create(&fake->pool, p);

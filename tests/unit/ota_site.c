@@ -235,6 +235,9 @@ mdm_certificate_t ota_certificate(const ota_site_t *site, X509 *cert, mdm_purpos
 {
     return (mdm_certificate_t){
         .serial = mdm_x509_serial(pki_pool, cert),
+        .issuer = "",
+        .poll = "",
+        .authority = "",
         .enrollment = site->id,
         .purpose = purpose,
         .request = mdm_x509_serial(pki_pool, cert),

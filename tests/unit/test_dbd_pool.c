@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- the schema --- */
@@ -29,16 +30,139 @@ static void other_version_is_told_with_both_numbers(void **state)
 
     (void)state;
     db_assert_ok(db_try_write());
-    db_do_sql("UPDATE mdm_schema SET version = 2");
+    db_do_sql("UPDATE mdm_schema SET version = 99");
     db_open_pool();
     r = db_try_write();
     assert_int_equal(r.message, MDM_MSG_STORE_SCHEMA);
     assert_int_equal(r.kind, MDM_UNAVAILABLE);
-    assert_non_null(strstr(r.log, "version 2"));
-    assert_non_null(strstr(r.log, "needs 1"));
-    db_do_sql("UPDATE mdm_schema SET version = 1");
+    assert_non_null(strstr(r.log, "version 99"));
+    assert_non_null(strstr(r.log, "needs 2"));
+    db_do_sql("UPDATE mdm_schema SET version = 2");
     apr_sleep(apr_time_from_msec(1100));
     db_assert_ok(db_try_write());
+}
+
+/* What version 1 of the module made. */
+static const char *const version_1[] = {
+    "CREATE TABLE IF NOT EXISTS enrollment ("
+    "id VARCHAR(32) NOT NULL PRIMARY KEY, "
+    "flow VARCHAR(16) NOT NULL, "
+    "site VARCHAR(64) NOT NULL, "
+    "rules VARCHAR(64) NOT NULL, "
+    "state VARCHAR(16) NOT NULL, "
+    "user_name TEXT NOT NULL, "
+    "udid TEXT NOT NULL, "
+    "serial TEXT NOT NULL, "
+    "product TEXT NOT NULL, "
+    "os_version TEXT NOT NULL, "
+    "device_fingerprint VARCHAR(64) NOT NULL, "
+    "identity_fingerprint VARCHAR(64) NOT NULL, "
+    "created_at BIGINT NOT NULL, "
+    "updated_at BIGINT NOT NULL, "
+    "expires_at BIGINT NOT NULL, "
+    "last_refusal VARCHAR(16) NOT NULL DEFAULT '', "
+    "refused_at BIGINT NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS enrollment_expires ON enrollment (expires_at, state)",
+    "CREATE INDEX IF NOT EXISTS enrollment_user ON enrollment (user_name, state, expires_at)",
+
+    "CREATE TABLE IF NOT EXISTS challenge ("
+    "hash VARCHAR(64) NOT NULL PRIMARY KEY, "
+    "enrollment VARCHAR(32) NOT NULL, "
+    "purpose VARCHAR(16) NOT NULL, "
+    "expires_at BIGINT NOT NULL, "
+    "used_at BIGINT NOT NULL, "
+    "used_for VARCHAR(64) NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS challenge_enrollment ON challenge (enrollment)",
+    "CREATE INDEX IF NOT EXISTS challenge_expires ON challenge (expires_at)",
+
+    "CREATE TABLE IF NOT EXISTS certificate ("
+    "serial VARCHAR(64) NOT NULL PRIMARY KEY, "
+    "enrollment VARCHAR(32) NOT NULL, "
+    "purpose VARCHAR(16) NOT NULL, "
+    "request VARCHAR(64) NOT NULL UNIQUE, "
+    "fingerprint VARCHAR(64) NOT NULL UNIQUE, "
+    "der TEXT NOT NULL, "
+    "not_before BIGINT NOT NULL, "
+    "not_after BIGINT NOT NULL, "
+    "issued_at BIGINT NOT NULL, "
+    "revoked_at BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS certificate_enrollment ON certificate (enrollment)",
+
+    "CREATE TABLE IF NOT EXISTS mdm_schema (version BIGINT NOT NULL PRIMARY KEY)",
+    "INSERT INTO mdm_schema (version) VALUES (1) ON CONFLICT DO NOTHING",
+};
+
+static void make_version_1(void)
+{
+    for (size_t i = 0; i < sizeof(version_1) / sizeof(version_1[0]); i++)
+        db_do_sql(version_1[i]);
+    db_do_sql("INSERT INTO challenge VALUES ('h1', 'e1', 'mdm', 1900000000, 0, '')");
+    db_do_sql("INSERT INTO challenge VALUES ('h2', 'e1', 'mdm', 1900000000, 1700000000, 'r1')");
+    db_do_sql("INSERT INTO certificate VALUES ('s1', 'e1', 'mdm', 'r1', 'f1', 'MIIB', 1, 2, 3, 0)");
+    db_do_sql("INSERT INTO certificate VALUES ('s2', 'e1', 'mdm', 'r2', 'f2', 'MIIC', 1, 2, 3, 4)");
+}
+
+static void version_1_is_upgraded(void **state)
+{
+    mdm_certificate_t *cert;
+    mdm_challenge_t *challenge;
+
+    (void)state;
+    make_version_1();
+    db_assert_ok(db_try_write());
+    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "2");
+    db_assert_ok(db_store->certificate_by_serial(db_store->context, db_p, "any", "s1", &cert));
+    assert_string_equal(cert->fingerprint, "f1");
+    assert_string_equal(cert->der, "MIIB");
+    assert_int_equal(cert->issued_at, 3);
+    assert_int_equal(cert->revoked_at, 0);
+    db_assert_ok(db_store->certificate_by_request(db_store->context, db_p, "r2", &cert));
+    assert_int_equal(cert->revoked_at, 4);
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &challenge));
+    assert_int_equal(challenge->uses, 0);
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h2", &challenge));
+    assert_int_equal(challenge->uses, 1);
+}
+
+/* In the middle of it something is in the way: nothing of it is there then, and it is done once
+ * that is gone. */
+static void half_an_upgrade_is_none(void **state)
+{
+    (void)state;
+    make_version_1();
+    db_do_sql("CREATE TABLE certificate_1 (x BIGINT)");
+    assert_int_equal(db_try_write().message, MDM_MSG_STORE_UNAVAILABLE);
+    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "1");
+    db_do_sql("INSERT INTO challenge VALUES ('h3', 'e1', 'mdm', 1900000000, 0, '')");
+    db_do_sql("DROP TABLE certificate_1");
+    apr_sleep(apr_time_from_msec(1100));
+    db_assert_ok(db_try_write());
+    assert_string_equal(db_value_of("SELECT COUNT(*) FROM challenge WHERE uses = 1"), "1");
+    assert_string_equal(db_value_of("SELECT COUNT(*) FROM certificate"), "2");
+}
+
+static void many_processes_upgrade_at_once(void **state)
+{
+    pid_t children[8];
+
+    (void)state;
+    make_version_1();
+    for (size_t i = 0; i < 8; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0) {
+            int failed = db_try_write().kind != MDM_OK;
+            apr_pool_destroy(db_p);
+            _exit(failed);
+        }
+    }
+    for (size_t i = 0; i < 8; i++) {
+        int status;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    assert_string_equal(db_value_of("SELECT COUNT(*) FROM certificate"), "2");
+    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "2");
 }
 
 static void missing_table_heals(void **state)
@@ -444,7 +568,9 @@ static void drivers_are_found(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, db_set_up, db_tear_down)
 #define TESTS_ON_BOTH                                                                              \
     TEST(drivers_are_found), TEST(other_version_is_told_with_both_numbers),                        \
-        TEST(missing_table_heals), TEST(change_of_the_schema_underneath_is_not_noticed),           \
+        TEST(version_1_is_upgraded), TEST(half_an_upgrade_is_none),                                \
+        TEST(many_processes_upgrade_at_once), TEST(missing_table_heals),                           \
+        TEST(change_of_the_schema_underneath_is_not_noticed),                                      \
         TEST(handles_are_bounded_and_waiting_is_timed)
 
 static int test_sqlite(void)

@@ -387,7 +387,7 @@ static void advance_moves(void **state)
     fake->clock += 10;
     next.user = "mallory"; /* not a column that moves */
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).kind,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME).kind,
         MDM_OK);
     stored = fake_store_enrollment(fake->store, row->id);
     assert_int_equal(stored->state, MDM_STATE_IDENTIFYING);
@@ -407,12 +407,13 @@ static void advance_wins_once(void **state)
 
     (void)state;
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).kind,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME).kind,
         MDM_OK);
     writes = fake->store->writes;
     next = identifying(row);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).message,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME)
+            .message,
         MDM_MSG_ENROLLMENT_STATE);
     assert_int_equal(next.expires_at, row->expires_at);
     assert_int_equal(fake->store->writes, writes);
@@ -427,7 +428,8 @@ static void advance_comes_late(void **state)
     (void)state;
     fake->clock += LIFETIME;
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).message,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME)
+            .message,
         MDM_MSG_ENROLLMENT_STATE);
     assert_int_equal(fake_store_enrollment(fake->store, row->id)->state, MDM_STATE_OFFERED);
 }
@@ -443,12 +445,13 @@ static void advance_fails_without_effect(void **state)
     (void)state;
     fake_store_fail(fake->store, 1, 0);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).message,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME)
+            .message,
         MDM_MSG_STORE_UNAVAILABLE);
     assert_int_equal(fake->store->calls, calls + 2);
     assert_int_equal(fake_store_enrollment(fake->store, row->id)->state, MDM_STATE_OFFERED);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).kind,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME).kind,
         MDM_OK);
 }
 
@@ -462,12 +465,14 @@ static void advance_fails_after_effect(void **state)
     (void)state;
     fake_store_fail(fake->store, 1, 1);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).message,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME)
+            .message,
         MDM_MSG_STORE_UNAVAILABLE);
     assert_int_equal(fake_store_enrollment(fake->store, row->id)->state, MDM_STATE_IDENTIFYING);
     next = identifying(row);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).message,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME)
+            .message,
         MDM_MSG_ENROLLMENT_STATE);
 }
 
@@ -480,13 +485,14 @@ static void advance_to_identified_survives(void **state)
 
     (void)state;
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).kind,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME).kind,
         MDM_OK);
     next.state = MDM_STATE_IDENTIFIED;
     next.identity_fingerprint = "bb";
     fake_store_fail(fake->store, 1, 1);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_IDENTIFYING, LIFETIME).kind,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_IDENTIFYING, "", LIFETIME)
+            .kind,
         MDM_OK);
 }
 
@@ -510,7 +516,8 @@ static void advance_fails_and_rival_won(void **state)
     fake->store->rival_context = (void *)row->id;
     fake_store_fail(fake->store, 1, 0);
     assert_int_equal(
-        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, LIFETIME).message,
+        mdm_enrollment_advance(pki_pool, &fake->world, &next, MDM_STATE_OFFERED, "", LIFETIME)
+            .message,
         MDM_MSG_ENROLLMENT_STATE);
 }
 

@@ -279,8 +279,8 @@ static void test_repeated_too_late(void **state)
 }
 
 static mdm_result_t (*real_insert)(void *, apr_pool_t *, const mdm_certificate_t *, int *);
-static mdm_result_t (*real_spend)(void *, apr_pool_t *, const char *, const char *, apr_int64_t,
-                                  int *);
+static mdm_result_t (*real_spend)(void *, apr_pool_t *, const char *, const char *, int,
+                                  const char *, apr_int64_t, int *);
 static mdm_result_t (*real_get)(void *, apr_pool_t *, const char *, mdm_enrollment_t **);
 static scep_bytes_t rival_message;
 
@@ -305,11 +305,11 @@ static mdm_result_t insert_late(void *context, apr_pool_t *p, const mdm_certific
     return real_insert(context, p, row, won);
 }
 
-static mdm_result_t spend_late(void *context, apr_pool_t *p, const char *hash, const char *used_for,
-                               apr_int64_t now, int *won)
+static mdm_result_t spend_late(void *context, apr_pool_t *p, const char *hash, const char *before,
+                               int most, const char *used_for, apr_int64_t now, int *won)
 {
     rival_exchange();
-    return real_spend(context, p, hash, used_for, now, won);
+    return real_spend(context, p, hash, before, most, used_for, now, won);
 }
 
 /* The challenge has been read, its row not yet. */

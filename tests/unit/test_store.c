@@ -34,6 +34,9 @@ static mdm_certificate_t certificate(const char *serial, const char *request,
                                      const char *fingerprint)
 {
     return (mdm_certificate_t){.serial = serial,
+                               .issuer = "i1",
+                               .poll = "p1",
+                               .authority = "a1",
                                .enrollment = "e1",
                                .purpose = MDM_PURPOSE_MDM,
                                .request = request,
@@ -101,16 +104,16 @@ static void enrollment_advances_from_its_state_and_in_time(void **state)
     next.updated_at = NOW + 5;
     next.expires_at = NOW + 1000;
     db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_IDENTIFIED,
-                                              NOW, &won));
+                                              "", NOW, &won));
     assert_int_equal(won, 0);
     won = 7;
-    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED,
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED, "",
                                               NOW + 900, &won));
     assert_int_equal(won, 0);
-    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED,
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED, "",
                                               NOW + 899, &won));
     assert_int_equal(won, 1);
-    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED,
+    db_assert_ok(db_store->enrollment_advance(db_store->context, db_p, &next, MDM_STATE_OFFERED, "",
                                               NOW + 899, &won));
     assert_int_equal(won, 0);
     db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "e1", &seen));
@@ -158,12 +161,14 @@ static void challenge_is_spent_once_and_in_time(void **state)
     db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &row));
     assert_int_equal(db_store->challenge_insert(db_store->context, db_p, &row).message,
                      MDM_MSG_STORE_ROW);
-    db_assert_ok(db_store->challenge_spend(db_store->context, db_p, "h1", DIGEST, NOW + 900, &won));
+    db_assert_ok(
+        db_store->challenge_spend(db_store->context, db_p, "h1", "", 1, DIGEST, NOW + 900, &won));
     assert_int_equal(won, 0);
-    db_assert_ok(db_store->challenge_spend(db_store->context, db_p, "h1", DIGEST, NOW + 1, &won));
+    db_assert_ok(
+        db_store->challenge_spend(db_store->context, db_p, "h1", "", 1, DIGEST, NOW + 1, &won));
     assert_int_equal(won, 1);
     db_assert_ok(
-        db_store->challenge_spend(db_store->context, db_p, "h1", "another", NOW + 2, &won));
+        db_store->challenge_spend(db_store->context, db_p, "h1", "", 1, "another", NOW + 2, &won));
     assert_int_equal(won, 0);
     db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &seen));
     assert_string_equal(seen->hash, "h1");
@@ -172,9 +177,33 @@ static void challenge_is_spent_once_and_in_time(void **state)
     assert_int_equal(seen->expires_at, NOW + 900);
     assert_int_equal(seen->used_at, NOW + 1);
     assert_string_equal(seen->used_for, DIGEST);
+    assert_int_equal(seen->uses, 1);
     db_assert_ok(db_store->challenge_delete(db_store->context, db_p, "h1"));
     db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &seen));
     assert_null(seen);
+}
+
+/* By another request, as long as there are uses left, and only from the one that was seen. */
+static void challenge_is_spent_again(void **state)
+{
+    static const struct {
+        const char *before, *used_for;
+        int won;
+    } tries[] = {{"", "r1", 1},   {"", "r2", 0},   {"r2", "r3", 0}, {"r1", "r2", 1},
+                 {"r1", "r3", 0}, {"r2", "r3", 1}, {"r3", "r4", 0}};
+    mdm_challenge_t row = challenge("h1"), *seen;
+
+    (void)state;
+    db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &row));
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        int won = 7;
+        db_assert_ok(db_store->challenge_spend(db_store->context, db_p, "h1", tries[i].before, 3,
+                                               tries[i].used_for, NOW + 5, &won));
+        assert_int_equal(won, tries[i].won);
+    }
+    db_assert_ok(db_store->challenge_get(db_store->context, db_p, "h1", &seen));
+    assert_string_equal(seen->used_for, "r3");
+    assert_int_equal(seen->uses, 3);
 }
 
 static void certificate_is_unique_in_three_ways(void **state)
@@ -202,10 +231,160 @@ static void certificate_is_unique_in_three_ways(void **state)
     assert_int_equal(seen->not_after, NOW + 86400LL * 365 * 100);
     assert_int_equal(seen->issued_at, NOW);
     assert_int_equal(seen->revoked_at, 0);
+    assert_int_equal(seen->revocation_reason, 0);
+    assert_string_equal(seen->issuer, "i1");
+    assert_string_equal(seen->poll, "p1");
+    assert_string_equal(seen->authority, "a1");
     db_assert_ok(db_store->certificate_by_request(db_store->context, db_p, "r2", &seen));
     assert_string_equal(seen->serial, "s2");
     db_assert_ok(db_store->certificate_by_request(db_store->context, db_p, "r3", &seen));
     assert_null(seen);
+}
+
+static void put(mdm_certificate_t row)
+{
+    int won = 0;
+
+    db_assert_ok(db_store->certificate_insert(db_store->context, db_p, &row, &won));
+    assert_int_equal(won, 1);
+}
+
+static void serial_numbers_are_one_issuers(void **state)
+{
+    mdm_certificate_t other = certificate("s1", "r2", "f2"), old = certificate("s9", "r9", "f9");
+    mdm_certificate_t *seen;
+
+    (void)state;
+    put(certificate("s1", "r1", "f1"));
+    other.issuer = "i2";
+    other.poll = "p2";
+    other.issued_at = NOW + 1;
+    put(other);
+    old.issuer = "";
+    put(old);
+    db_assert_ok(db_store->certificate_by_serial(db_store->context, db_p, "i2", "s1", &seen));
+    assert_string_equal(seen->fingerprint, "f2");
+    db_assert_ok(db_store->certificate_by_serial(db_store->context, db_p, "i1", "s1", &seen));
+    assert_string_equal(seen->fingerprint, "f1");
+    db_assert_ok(db_store->certificate_by_serial(db_store->context, db_p, "i3", "s1", &seen));
+    assert_null(seen);
+    db_assert_ok(db_store->certificate_by_serial(db_store->context, db_p, "i3", "s9", &seen));
+    assert_string_equal(seen->fingerprint, "f9");
+    db_assert_ok(db_store->certificate_by_poll(db_store->context, db_p, "p2", &seen));
+    assert_string_equal(seen->fingerprint, "f2");
+    db_assert_ok(db_store->certificate_by_poll(db_store->context, db_p, "p1", &seen));
+    assert_non_null(seen);
+    db_assert_ok(db_store->certificate_by_poll(db_store->context, db_p, "p3", &seen));
+    assert_null(seen);
+}
+
+/* The serials that were visited, and how many may be. */
+typedef struct {
+    const char *serials;
+    int left;
+} visited_t;
+
+static mdm_result_t visit(void *baton, const mdm_certificate_t *row)
+{
+    visited_t *visited = baton;
+
+    visited->serials = apr_pstrcat(db_p, visited->serials, row->serial, " ", NULL);
+    assert_string_equal(row->der, "");
+    assert_true(row->revoked_at > 0);
+    return --visited->left > 0
+               ? mdm_result_ok()
+               : mdm_result_make(db_p, MDM_MSG_CRYPTO, "the visitor has seen enough");
+}
+
+static visited_t revoked(const char *issuer, apr_int64_t before, apr_int64_t valid_after, int most)
+{
+    visited_t visited = {"", most};
+    mdm_result_t r = db_store->certificate_each_revoked(db_store->context, db_p, issuer, before,
+                                                        valid_after, visit, &visited);
+
+    assert_int_equal(r.message, visited.left > 0 ? MDM_MSG_NONE : MDM_MSG_CRYPTO);
+    return visited;
+}
+
+static void certificates_are_revoked_once(void **state)
+{
+    mdm_certificate_t *seen;
+    int won = 7;
+
+    (void)state;
+    put(certificate("s1", "r1", "f1"));
+    db_assert_ok(db_store->certificate_revoke(db_store->context, db_p, "f1", 1, NOW + 5, &won));
+    assert_int_equal(won, 1);
+    db_assert_ok(db_store->certificate_revoke(db_store->context, db_p, "f1", 4, NOW + 6, &won));
+    assert_int_equal(won, 0);
+    db_assert_ok(db_store->certificate_revoke(db_store->context, db_p, "f2", 4, NOW + 6, &won));
+    assert_int_equal(won, 0);
+    db_assert_ok(db_store->certificate_by_fingerprint(db_store->context, db_p, "f1", &seen));
+    assert_int_equal(seen->revoked_at, NOW + 5);
+    assert_int_equal(seen->revocation_reason, 1);
+}
+
+static void superseded_are_those_of_one_authority(void **state)
+{
+    mdm_certificate_t other = certificate("s3", "r3", "f3"),
+                      foreign = certificate("s4", "r4", "f4");
+
+    (void)state;
+    put(certificate("s1", "r1", "f1"));
+    put(certificate("s2", "r2", "f2"));
+    other.authority = "a2";
+    put(other);
+    foreign.enrollment = "e2";
+    put(foreign);
+    db_assert_ok(
+        db_store->certificate_supersede(db_store->context, db_p, "e1", "a1", "f2", NOW + 9));
+    assert_string_equal(revoked("i1", NOW + 10, NOW, 9).serials, "s1 ");
+    assert_string_equal(
+        db_value_of("SELECT revocation_reason FROM certificate WHERE serial = 's1'"), "4");
+}
+
+static void revoked_are_visited(void **state)
+{
+    mdm_certificate_t other = certificate("s5", "r5", "f5"), old = certificate("s6", "r6", "f6");
+    int won;
+
+    (void)state;
+    put(certificate("s1", "r1", "f1"));
+    put(certificate("s3", "r3", "f3"));
+    put(certificate("s2", "r2", "f2"));
+    put(certificate("s4", "r4", "f4"));
+    other.issuer = "i2";
+    put(other);
+    old.issuer = "";
+    old.not_after = NOW + 100;
+    put(old);
+    for (int i = 1; i <= 6; i++)
+        if (i != 4)
+            db_assert_ok(db_store->certificate_revoke(
+                db_store->context, db_p, apr_psprintf(db_p, "f%d", i), 1, NOW + i, &won));
+    assert_string_equal(revoked("i1", NOW + 9, NOW, 9).serials, "s1 s2 s3 s6 ");
+    assert_string_equal(revoked("i1", NOW + 3, NOW, 9).serials, "s1 s2 ");
+    assert_string_equal(revoked("i1", NOW + 9, NOW + 100, 9).serials, "s1 s2 s3 ");
+    assert_string_equal(revoked("i2", NOW + 9, NOW, 9).serials, "s5 s6 ");
+    assert_string_equal(revoked("i1", NOW + 9, NOW, 2).serials, "s1 s2 ");
+    assert_string_equal(revoked("i1", NOW + 1, NOW, 9).serials, "");
+}
+
+static void certificates_are_counted(void **state)
+{
+    int count = 7;
+
+    (void)state;
+    put(certificate("s1", "r1", "f1"));
+    put(certificate("s2", "r2", "f2"));
+    db_assert_ok(db_store->certificate_count(db_store->context, db_p, "e1", NOW - 1, 9, &count));
+    assert_int_equal(count, 2);
+    db_assert_ok(db_store->certificate_count(db_store->context, db_p, "e1", NOW - 1, 1, &count));
+    assert_int_equal(count, 1);
+    db_assert_ok(db_store->certificate_count(db_store->context, db_p, "e1", NOW, 9, &count));
+    assert_int_equal(count, 0);
+    db_assert_ok(db_store->certificate_count(db_store->context, db_p, "e2", 0, 9, &count));
+    assert_int_equal(count, 0);
 }
 
 static void sweep_takes_what_is_over(void **state)
@@ -248,7 +427,7 @@ static void sweep_takes_some_at_a_time(void **state)
                          "identity_fingerprint, created_at, updated_at, expires_at, "
                          "last_refusal, refused_at FROM enrollment",
                          i));
-    db_do_sql("INSERT INTO challenge SELECT id, id, 'device', 1, 0, '' FROM enrollment");
+    db_do_sql("INSERT INTO challenge SELECT id, id, 'device', 1, 0, '', 0 FROM enrollment");
     assert_string_equal(db_value_of("SELECT COUNT(*) FROM enrollment"), "2048");
     for (int i = 0; i < 3; i++) {
         const char *left = i == 0 ? "1048" : i == 1 ? "48" : "0";
@@ -333,9 +512,9 @@ static void *run_a_race(void *arg)
         next.id = id;
         next.state = MDM_STATE_IDENTIFYING;
         pthread_barrier_wait(&race.start);
-        r = s->enrollment_advance(s->context, own, &next, MDM_STATE_OFFERED, NOW, &moved);
+        r = s->enrollment_advance(s->context, own, &next, MDM_STATE_OFFERED, "", NOW, &moved);
         if (r.kind == MDM_OK)
-            r = s->challenge_spend(s->context, own, id, DIGEST, NOW, &spent);
+            r = s->challenge_spend(s->context, own, id, "", 1, DIGEST, NOW, &spent);
         if (r.kind != MDM_OK && atomic_fetch_add(&race.failures, 1) == 0)
             print_error("in a race: %s\n", r.log);
         atomic_fetch_add(&race.winners, moved + 1000 * spent);
@@ -425,7 +604,10 @@ static void killed_process_leaves_a_sound_database(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, db_set_up, db_tear_down)
 #define TESTS_ON_BOTH                                                                              \
-    TEST(enrollment_is_read_as_written), TEST(enrollment_advances_from_its_state_and_in_time),     \
+    TEST(challenge_is_spent_again), TEST(serial_numbers_are_one_issuers),                          \
+        TEST(certificates_are_revoked_once), TEST(superseded_are_those_of_one_authority),          \
+        TEST(revoked_are_visited), TEST(certificates_are_counted),                                 \
+        TEST(enrollment_is_read_as_written), TEST(enrollment_advances_from_its_state_and_in_time), \
         TEST(refusal_changes_nothing_else), TEST(challenge_is_spent_once_and_in_time),             \
         TEST(certificate_is_unique_in_three_ways), TEST(sweep_takes_what_is_over),                 \
         TEST(sweep_takes_some_at_a_time), TEST(offered_ones_are_counted),                          \

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tables of the store. Depends on dbd_handle.
+ */
+#include "store_schema.h"
+
+#include <apr_strings.h>
+
+/* All of it is accepted unchanged by SQLite and PostgreSQL. "user" is a keyword of PostgreSQL,
+ * hence user_name. The version comes last: see dbd_handle.c. */
+#define CREATE_CERTIFICATE                                                                         \
+    "CREATE TABLE IF NOT EXISTS certificate ("                                                     \
+    "serial VARCHAR(64) NOT NULL, "                                                                \
+    "issuer VARCHAR(64) NOT NULL, "                                                                \
+    "enrollment VARCHAR(32) NOT NULL, "                                                            \
+    "purpose VARCHAR(16) NOT NULL, "                                                               \
+    "request VARCHAR(64) NOT NULL UNIQUE, "                                                        \
+    "poll VARCHAR(64) NOT NULL, "                                                                  \
+    "authority VARCHAR(64) NOT NULL, "                                                             \
+    "fingerprint VARCHAR(64) NOT NULL UNIQUE, "                                                    \
+    "der TEXT NOT NULL, "                                                                          \
+    "not_before BIGINT NOT NULL, "                                                                 \
+    "not_after BIGINT NOT NULL, "                                                                  \
+    "issued_at BIGINT NOT NULL, "                                                                  \
+    "revoked_at BIGINT NOT NULL DEFAULT 0, "                                                       \
+    "revocation_reason BIGINT NOT NULL DEFAULT 0, "                                                \
+    "PRIMARY KEY (serial, issuer))"
+/* What is revoked is little of much: an index of all would cost each issue. */
+#define INDEX_CERTIFICATE                                                                          \
+    "CREATE INDEX IF NOT EXISTS certificate_enrollment ON certificate (enrollment, issued_at)",    \
+        "CREATE INDEX IF NOT EXISTS certificate_poll ON certificate (poll)",                       \
+        "CREATE INDEX IF NOT EXISTS certificate_revoked ON certificate (revoked_at) "              \
+        "WHERE revoked_at > 0"
+#define VERSION(number)                                                                            \
+    "INSERT INTO mdm_schema (version) VALUES (" APR_STRINGIFY(number) ") ON CONFLICT DO NOTHING"
+
+static const char *const ddl[] = {
+    "CREATE TABLE IF NOT EXISTS enrollment ("
+    "id VARCHAR(32) NOT NULL PRIMARY KEY, "
+    "flow VARCHAR(16) NOT NULL, "
+    "site VARCHAR(64) NOT NULL, "
+    "rules VARCHAR(64) NOT NULL, "
+    "state VARCHAR(16) NOT NULL, "
+    "user_name TEXT NOT NULL, "
+    "udid TEXT NOT NULL, "
+    "serial TEXT NOT NULL, "
+    "product TEXT NOT NULL, "
+    "os_version TEXT NOT NULL, "
+    "device_fingerprint VARCHAR(64) NOT NULL, "
+    "identity_fingerprint VARCHAR(64) NOT NULL, "
+    "created_at BIGINT NOT NULL, "
+    "updated_at BIGINT NOT NULL, "
+    "expires_at BIGINT NOT NULL, "
+    "last_refusal VARCHAR(16) NOT NULL DEFAULT '', "
+    "refused_at BIGINT NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS enrollment_expires ON enrollment (expires_at, state)",
+    "CREATE INDEX IF NOT EXISTS enrollment_user ON enrollment (user_name, state, expires_at)",
+
+    "CREATE TABLE IF NOT EXISTS challenge ("
+    "hash VARCHAR(64) NOT NULL PRIMARY KEY, "
+    "enrollment VARCHAR(32) NOT NULL, "
+    "purpose VARCHAR(16) NOT NULL, "
+    "expires_at BIGINT NOT NULL, "
+    "used_at BIGINT NOT NULL, "
+    "used_for VARCHAR(64) NOT NULL, "
+    "uses BIGINT NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS challenge_enrollment ON challenge (enrollment)",
+    "CREATE INDEX IF NOT EXISTS challenge_expires ON challenge (expires_at)",
+
+    CREATE_CERTIFICATE,
+    INDEX_CERTIFICATE,
+
+    "CREATE TABLE IF NOT EXISTS mdm_schema (version BIGINT NOT NULL PRIMARY KEY)",
+    VERSION(MDM_STORE_SCHEMA_VERSION),
+    NULL};
+
+/* Serial numbers are one issuer's from here on. Whose the old ones are is not known. */
+static const char *const from_1_to_2[] = {
+    "ALTER TABLE challenge ADD COLUMN uses BIGINT NOT NULL DEFAULT 0",
+    "UPDATE challenge SET uses = 1 WHERE used_at > 0",
+    "DROP INDEX IF EXISTS certificate_enrollment",
+    "ALTER TABLE certificate RENAME TO certificate_1",
+    CREATE_CERTIFICATE,
+    INDEX_CERTIFICATE,
+    "INSERT INTO certificate (serial, issuer, enrollment, purpose, request, poll, authority, "
+    "fingerprint, der, not_before, not_after, issued_at, revoked_at) "
+    "SELECT serial, '', enrollment, purpose, request, '', '', fingerprint, der, not_before, "
+    "not_after, issued_at, revoked_at FROM certificate_1",
+    "DROP TABLE certificate_1",
+    VERSION(2),
+    NULL};
+
+static const char *const *const upgrades[MDM_STORE_SCHEMA_VERSION] = {[1] = from_1_to_2};
+
+const mdm_dbd_schema_t mdm_store_schema = {ddl, upgrades, MDM_STORE_SCHEMA_VERSION};
