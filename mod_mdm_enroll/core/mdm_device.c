@@ -91,3 +91,17 @@ mdm_result_t mdm_device_check(apr_pool_t *p, const mdm_device_t *device)
                            mdm_result_quote_text(p, device->udid),
                            mdm_result_quote_text(p, device->serial), MDM_DEVICE_MAX_IDENTIFIER);
 }
+
+const mdm_device_t *mdm_device_known(apr_pool_t *p, const char *udid, const char *serial,
+                                     const char *product, const char *os_version)
+{
+    mdm_device_t *device = apr_palloc(p, sizeof(*device));
+
+    *device = (mdm_device_t){.udid = udid,
+                             .serial = serial,
+                             .product = product,
+                             .version = "",
+                             .os_version = os_version,
+                             .challenge = ""};
+    return device;
+}

@@ -37,4 +37,8 @@ mdm_result_t mdm_device_parse(apr_pool_t *p, const char *content, apr_size_t len
  * MDM_MSG_DEVICE_IDENTITY_MISSING. */
 mdm_result_t mdm_device_check(apr_pool_t *p, const mdm_device_t *device);
 
+/* A device as an enrollment remembers it, in p. The strings are kept as they are. */
+const mdm_device_t *mdm_device_known(apr_pool_t *p, const char *udid, const char *serial,
+                                     const char *product, const char *os_version);
+
 #endif

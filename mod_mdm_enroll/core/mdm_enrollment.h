@@ -89,6 +89,7 @@ typedef struct mdm_certificate_t {
     apr_int64_t issued_at;
     apr_int64_t revoked_at;
     int revocation_reason; /* CRLReason of RFC 5280 section 5.3.1; 0 while it lives */
+    const char *used_for;  /* the request that renewed it last, "" if none did */
 } mdm_certificate_t;
 
 /* Takes one certificate at a time. row and what it holds live for the call only. Anything but
@@ -145,10 +146,15 @@ typedef struct mdm_store_t {
     /* Revoke the certificate with that fingerprint, unless it is revoked. */
     mdm_result_t (*certificate_revoke)(void *context, apr_pool_t *p, const char *fingerprint,
                                        int reason, apr_int64_t now, int *won);
+    /* Set used_for of the certificate with that fingerprint where it is before and the certificate
+     * is not revoked. */
+    mdm_result_t (*certificate_spend)(void *context, apr_pool_t *p, const char *fingerprint,
+                                      const char *before, const char *used_for, int *won);
     /* Revoke, as superseded, whatever is not revoked yet of an enrollment's certificates with that
-     * authority, but for the one with fingerprint keep. */
+     * authority, but for that of the request for which the authority, a challenge or a certificate,
+     * is used at this moment. */
     mdm_result_t (*certificate_supersede)(void *context, apr_pool_t *p, const char *enrollment,
-                                          const char *authority, const char *keep, apr_int64_t now);
+                                          const char *authority, apr_int64_t now);
     /* Visit the certificates of an issuer (and those of none) that were revoked before a time and
      * are valid after another, by serial. der is "". */
     mdm_result_t (*certificate_each_revoked)(void *context, apr_pool_t *p, const char *issuer,

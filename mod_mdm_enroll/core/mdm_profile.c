@@ -272,3 +272,21 @@ mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t 
     mdm_plist_set_data(profile, "EncryptedPayloadContent", encrypted, encrypted_len);
     return to_xml(p, profile, xml, len);
 }
+
+mdm_result_t mdm_profile_trust(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                               const mdm_world_t *world, const char **xml, apr_size_t *len)
+{
+    const char *uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *profile, *payloads;
+
+    if (uuid == NULL)
+        return mdm_random_failed(p);
+    profile = common(p, settings, "Configuration", ".trust", uuid,
+                     apr_pstrcat(p, settings->organization, " certificates", NULL),
+                     apr_pstrcat(p, "Lets this device trust the servers of ",
+                                 settings->organization, ".", NULL));
+    payloads = mdm_plist_array(p);
+    append_certificates(p, settings, payloads);
+    mdm_plist_set(profile, "PayloadContent", payloads);
+    return to_xml(p, profile, xml, len);
+}

@@ -69,6 +69,12 @@ mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t 
                                     const mdm_world_t *world, const unsigned char *encrypted,
                                     apr_size_t encrypted_len, const char **xml, apr_size_t *len);
 
+/* For devices that do not trust the site's TLS certificate yet: a Configuration with nothing but
+ * the certificates, of which there must be some. Its PayloadIdentifier is the settings' with
+ * ".trust" behind it. */
+mdm_result_t mdm_profile_trust(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                               const mdm_world_t *world, const char **xml, apr_size_t *len);
+
 /* Append a certificate to an array of mdm_profile_certificate_t, unless it is there already: two
  * payloads of one UUID spoil a profile. *uuid is its PayloadUUID, made from the certificate, so
  * that it is the same in every profile and ServerURLPinningCertificateUUIDs can name it. Upper

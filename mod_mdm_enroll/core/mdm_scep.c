@@ -1,387 +1,346 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The SCEP responder: what is answered to whom, and the transaction that issues one certificate for
- * one challenge. Depends on mdm_ca, mdm_enrollment, mdm_scep_message, mdm_scep_reply, mdm_x509.
+ * The SCEP responder: what is answered to whom. Depends on mdm_base64, mdm_cms, mdm_scep_envelope,
+ * mdm_scep_grant, mdm_scep_message, mdm_scep_reply.
  */
 #include "mdm_scep.h"
 
 #include <string.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
-#include <openssl/evp.h>
 
+#include "mdm_base64.h"
+#include "mdm_cms.h"
+#include "mdm_scep_envelope.h"
 #include "mdm_scep_message.h"
 #include "mdm_scep_reply.h"
-#include "mdm_x509.h"
 
-#define MESSAGE_TYPE_PKCS_REQ "19"
+/* --- what is the same for all --- */
 
 /* Each line is exact (RFC 8894 section 3.5.2). SCEPStandard stands for three of the others, which
  * some clients look for nevertheless. */
-static const char capabilities[] = "AES\n"
-                                   "POSTPKIOperation\n"
-                                   "SCEPStandard\n"
-                                   "SHA-256\n"
-                                   "SHA-384\n"
-                                   "SHA-512\n";
-
-void mdm_scep_get_ca_caps(mdm_scep_reply_t *reply)
+static void make_ca_caps(apr_pool_t *p, mdm_scep_settings_t *settings)
 {
-    reply->content_type = "text/plain";
-    reply->body = capabilities;
-    reply->len = sizeof(capabilities) - 1;
+    const char *text =
+        apr_pstrcat(p, "AES\n", settings->allow & MDM_SCEP_ALLOW_DES3 ? "DES3\n" : "",
+                    settings->next != NULL ? "GetNextCACert\n" : "", "POSTPKIOperation\n",
+                    settings->rules.renewal > 0 ? "Renewal\n" : "", "SCEPStandard\n",
+                    settings->allow & MDM_SCEP_ALLOW_SHA1 ? "SHA-1\n" : "",
+                    "SHA-256\nSHA-384\nSHA-512\n", NULL);
+
+    settings->ca_caps = (mdm_scep_reply_t){"text/plain", text, strlen(text)};
 }
 
-mdm_result_t mdm_scep_get_ca_cert(apr_pool_t *p, const mdm_ca_t *ca, mdm_scep_reply_t *reply)
+static mdm_result_t make_ca_cert(apr_pool_t *p, mdm_scep_settings_t *settings)
 {
-    const mdm_signer_t *signer = mdm_ca_signer(ca);
+    const mdm_signer_t *ca = mdm_ca_signer(settings->rules.ca);
+    STACK_OF(X509) *rest = NULL;
     const unsigned char *der;
     apr_size_t len;
+    mdm_result_t r = mdm_result_ok();
 
-    if (sk_X509_num(signer->chain) > 0) {
-        mdm_result_t r = mdm_scep_certs_only(p, signer->cert, signer->chain, &der, &len);
-        if (r.kind != MDM_OK)
-            return r;
-        reply->content_type = "application/x-x509-ca-ra-cert";
-    } else {
-        der = mdm_x509_encode(p, signer->cert, &len);
+    if (settings->responder == ca && sk_X509_num(ca->chain) <= 0) {
+        der = mdm_x509_encode(p, ca->cert, &len);
         if (der == NULL)
             return mdm_result_make(p, MDM_MSG_CRYPTO, "CA certificate: %s", mdm_openssl_reason(p));
-        reply->content_type = "application/x-x509-ca-cert";
+        settings->ca_cert =
+            (mdm_scep_reply_t){"application/x-x509-ca-cert", (const char *)der, len};
+        return r;
     }
-    reply->body = (const char *)der;
-    reply->len = len;
-    return mdm_result_ok();
+    rest = ca->chain != NULL ? sk_X509_dup(ca->chain) : sk_X509_new_null();
+    if (rest == NULL || (settings->responder != ca && !sk_X509_unshift(rest, ca->cert)))
+        r = mdm_result_make(p, MDM_MSG_CRYPTO, "CA certificates: %s", mdm_openssl_reason(p));
+    if (r.kind == MDM_OK)
+        r = mdm_scep_certs_only(p, settings->responder->cert, rest, &der, &len);
+    if (r.kind == MDM_OK)
+        settings->ca_cert =
+            (mdm_scep_reply_t){"application/x-x509-ca-ra-cert", (const char *)der, len};
+    sk_X509_free(rest);
+    return r;
 }
 
-/* What the store keeps of a certificate, in base64, and back. */
-static const char *encode_base64(apr_pool_t *p, const unsigned char *bytes, apr_size_t len)
+static mdm_result_t make_next_ca_cert(apr_pool_t *p, mdm_scep_settings_t *settings)
 {
-    char *text = apr_palloc(p, (len + 2) / 3 * 4 + 1);
+    const mdm_signer_t *ca = mdm_ca_signer(settings->rules.ca);
+    const mdm_signer_t signer = {ca->cert, ca->key, NULL};
+    STACK_OF(X509) *rest;
+    const unsigned char *bag, *der;
+    apr_size_t bag_len, len;
+    mdm_result_t r;
 
-    EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
-    return text;
+    if (settings->next == NULL)
+        return mdm_result_ok();
+    rest = sk_X509_dup(settings->next);
+    if (rest == NULL)
+        return mdm_result_make(p, MDM_MSG_CRYPTO, "next CA: %s", mdm_openssl_reason(p));
+    r = mdm_scep_certs_only(p, sk_X509_shift(rest), rest, &bag, &bag_len);
+    sk_X509_free(rest);
+    if (r.kind == MDM_OK)
+        r = mdm_cms_sign(p, &signer, bag, bag_len, &der, &len);
+    if (r.kind == MDM_OK)
+        settings->next_ca_cert =
+            (mdm_scep_reply_t){"application/x-x509-next-ca-cert", (const char *)der, len};
+    return r;
 }
 
-/* len characters without padding. EVP_DecodeBlock() itself takes "=" anywhere. */
-static const unsigned char *decode_base64(apr_pool_t *p, const char *text, apr_size_t len,
-                                          apr_size_t *decoded)
+mdm_result_t mdm_scep_prepare(apr_pool_t *p, mdm_scep_settings_t *settings)
 {
-    apr_size_t padded = (len + 3) / 4 * 4;
-    unsigned char *padded_text, *bytes;
+    mdm_result_t r = make_ca_cert(p, settings);
 
-    if (len % 4 == 1)
-        return NULL;
-    for (apr_size_t i = 0; i < len; i++)
-        if (!apr_isalnum(text[i]) && text[i] != '+' && text[i] != '/')
-            return NULL;
-    padded_text = apr_palloc(p, padded + 1);
-    memset(padded_text, '=', padded);
-    memcpy(padded_text, text, len);
-    bytes = apr_palloc(p, padded / 4 * 3 + 1);
-    if (EVP_DecodeBlock(bytes, padded_text, (int)padded) < 0)
-        return NULL;
-    *decoded = len * 3 / 4;
-    return bytes;
-}
-
-static apr_size_t without_padding(const char *text, apr_size_t len)
-{
-    for (int i = 0; i < 2 && len > 0 && text[len - 1] == '='; i++)
-        len--;
-    return len;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)apr_tolower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    make_ca_caps(p, settings);
+    if (r.kind == MDM_OK)
+        r = make_next_ca_cert(p, settings);
+    if (r.kind == MDM_OK)
+        r = mdm_scep_decoy_make(p, settings->responder->key, &settings->decoy);
+    return r;
 }
 
 mdm_result_t mdm_scep_decode_get(apr_pool_t *p, const char *parameter, const char **message,
                                  apr_size_t *len)
 {
-    char *text = apr_palloc(p, strlen(parameter) + 1);
-    apr_size_t n = 0, decoded;
     const unsigned char *bytes;
+    const char *why = mdm_base64_decode_query(p, parameter, &bytes, len);
 
-    for (const char *c = parameter; *c != '\0'; c++) {
-        int one = (unsigned char)*c;
-        if (one == '%') {
-            int high = hex_value(c[1]);
-            int low = high < 0 ? -1 : hex_value(c[2]);
-            if (low < 0)
-                return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE, "message= has a broken %% escape");
-            one = high << 4 | low;
-            c += 2;
-        }
-        if (one == '\r' || one == '\n' || one == '\t')
-            continue;
-        /* a blank is what a form decoder on the way makes of "+" */
-        text[n++] = (char)(one == ' ' || one == '-' ? '+' : one == '_' ? '/' : one);
-    }
-    n = without_padding(text, n);
-    bytes = n > 0 ? decode_base64(p, text, n, &decoded) : NULL;
-    if (bytes == NULL)
-        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE, "message= is not base64");
+    if (why != NULL)
+        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE, "message= has %s", why);
     *message = (const char *)bytes;
-    *len = decoded;
     return mdm_result_ok();
 }
 
-/* May this request have a certificate at this point of the enrollment? */
-static mdm_result_t check_turn(apr_pool_t *p, const mdm_challenge_t *challenge,
-                               const mdm_enrollment_t *row, const mdm_scep_request_t *request)
-{
-    int repeated = challenge->used_at != 0;
+/* --- PKIOperation --- */
 
-    if (repeated && strcmp(challenge->used_for, request->id) != 0)
-        return mdm_result_make(p, MDM_MSG_SCEP_CHALLENGE,
-                               "the challenge of enrollment %s was spent by another request",
-                               row->id);
-    switch (challenge->purpose) {
-    case MDM_PURPOSE_IDENTITY:
-        if (row->state == MDM_STATE_IDENTIFYING || (repeated && row->state == MDM_STATE_IDENTIFIED))
-            return mdm_result_ok();
-        break;
-    case MDM_PURPOSE_MDM:
-        if (row->state == MDM_STATE_DELIVERED)
-            return mdm_result_ok();
-        break;
-    default:
-        return mdm_result_make(p, MDM_MSG_SCEP_CHALLENGE,
-                               "a challenge for \"%s\" of enrollment %s, wanted one for a "
-                               "certificate",
-                               mdm_purpose_name(challenge->purpose), row->id);
-    }
-    return mdm_result_make(p, MDM_MSG_ENROLLMENT_STATE,
-                           "enrollment %s is \"%s\", a challenge for \"%s\" does not count there",
-                           row->id, mdm_state_name(row->state),
-                           mdm_purpose_name(challenge->purpose));
+/* One message, and what is to be sent for it if it is served. */
+typedef struct turn_t {
+    apr_pool_t *p;
+    const mdm_scep_settings_t *settings;
+    const mdm_world_t *world;
+    mdm_scep_message_t *message;
+    mdm_scep_facts_t *facts;
+    X509 *cert;
+    mdm_crl_t crl;
+} turn_t;
+
+static void tell(const turn_t *turn, const mdm_enrollment_t *row)
+{
+    turn->facts->enrollment = row->id;
+    turn->facts->user = row->user;
+    turn->facts->udid = row->udid;
+    turn->facts->serial = row->serial;
 }
 
-/* From here on the challenge is this request's alone, now and when it is repeated. */
-static mdm_result_t spend(apr_pool_t *p, const mdm_world_t *world, const mdm_challenge_t *challenge,
-                          const mdm_scep_request_t *request)
+static mdm_result_t find_member(const turn_t *turn, mdm_scep_member_t *member)
 {
-    const mdm_store_t *store = world->store;
-    mdm_challenge_t *seen = NULL;
-    mdm_result_t r;
-    int won = 0;
+    mdm_result_t r = mdm_scep_find_member(turn->p, &turn->settings->rules, turn->world,
+                                          turn->message->signer, member);
 
-    if (challenge->used_at != 0) /* check_turn: by this very request */
-        return mdm_result_ok();
-    r = store->challenge_spend(store->context, p, challenge->hash, "", 1, request->id,
-                               world->now(world->context), &won);
-    if (r.kind != MDM_OK || won)
-        return r;
-    r = store->challenge_get(store->context, p, challenge->hash, &seen);
-    if (r.kind != MDM_OK)
-        return r;
-    if (seen != NULL && strcmp(seen->used_for, request->id) == 0) /* a copy of it was faster */
-        return r;
-    return mdm_result_make(p, MDM_MSG_SCEP_CHALLENGE,
-                           "the challenge of enrollment %s was spent by another request, or its "
-                           "time ended just now",
-                           challenge->enrollment);
-}
-
-/* The certificate that this request got before; NULL if none. */
-static mdm_result_t find_certificate(apr_pool_t *p, const mdm_world_t *world,
-                                     const mdm_scep_request_t *request, X509 **cert)
-{
-    const mdm_store_t *store = world->store;
-    mdm_certificate_t *seen = NULL;
-    const unsigned char *der;
-    apr_size_t len;
-    mdm_result_t r = store->certificate_by_request(store->context, p, request->id, &seen);
-
-    *cert = NULL;
-    if (r.kind != MDM_OK || seen == NULL)
-        return r;
-    if (seen->revoked_at != 0)
-        return mdm_result_make(p, MDM_MSG_CERTIFICATE_REVOKED,
-                               "certificate %s, issued for this request before, was revoked",
-                               seen->serial);
-    der = decode_base64(p, seen->der, without_padding(seen->der, strlen(seen->der)), &len);
-    if (der == NULL || mdm_x509_decode(p, der, len, cert).kind != MDM_OK)
-        return mdm_result_make(p, MDM_MSG_STORE_ROW, "certificate %s cannot be read", seen->serial);
-    return mdm_result_ok();
-}
-
-/* Issue and record a certificate; *cert is the one recorded, which a copy of the request may have
- * got in between. */
-static mdm_result_t issue(apr_pool_t *p, const mdm_scep_settings_t *settings,
-                          const mdm_world_t *world, const mdm_challenge_t *challenge,
-                          const mdm_enrollment_t *row, const mdm_scep_request_t *request,
-                          X509 **cert)
-{
-    const unsigned char *der;
-    mdm_certificate_t record;
-    apr_size_t len;
-    X509 *made;
-    int won = 0;
-    mdm_result_t r = mdm_ca_issue(p, settings->ca, world, row, challenge->purpose,
-                                  settings->organization, request->key, settings->validity, &made);
-
-    if (r.kind != MDM_OK)
-        return r;
-    der = mdm_x509_encode(p, made, &len);
-    if (der == NULL)
-        return mdm_result_make(p, MDM_MSG_CA_ISSUE, "%s", mdm_openssl_reason(p));
-    record = (mdm_certificate_t){
-        .serial = mdm_x509_serial(p, made),
-        .issuer = mdm_x509_key_id(p, mdm_ca_signer(settings->ca)->cert),
-        .enrollment = row->id,
-        .purpose = challenge->purpose,
-        .request = request->id,
-        .poll = "",
-        .authority = challenge->hash,
-        .fingerprint = mdm_x509_fingerprint(p, made),
-        .der = encode_base64(p, der, len),
-        .not_before = mdm_x509_not_before(made),
-        .not_after = mdm_x509_not_after(made),
-        .issued_at = world->now(world->context),
-    };
-    if (record.fingerprint[0] == '\0')
-        return mdm_sha256_failed(p);
-    r = world->store->certificate_insert(world->store->context, p, &record, &won);
-    if (r.kind != MDM_OK)
-        return r;
-    if (won) {
-        *cert = made;
-        return r;
-    }
-    r = find_certificate(p, world, request, cert);
-    if (r.kind == MDM_OK && *cert == NULL)
-        r = mdm_result_make(p, MDM_MSG_CA_ISSUE, "serial number %s is taken by another certificate",
-                            record.serial);
-    return r;
-}
-
-/* The enrollment moves on with the identity's fingerprint, or has done so with this very one. */
-static mdm_result_t identify(apr_pool_t *p, const mdm_scep_settings_t *settings,
-                             const mdm_world_t *world, const mdm_enrollment_t *row, X509 *cert)
-{
-    const char *fingerprint = mdm_x509_fingerprint(p, cert);
-    mdm_enrollment_t *seen = NULL, next = *row;
-    mdm_result_t r, again;
-
-    if (fingerprint[0] == '\0')
-        return mdm_sha256_failed(p);
-    next.state = MDM_STATE_IDENTIFIED;
-    next.identity_fingerprint = fingerprint;
-    r = mdm_enrollment_advance(p, world, &next, MDM_STATE_IDENTIFYING, row->identity_fingerprint,
-                               settings->lifetime);
-    if (r.message != MDM_MSG_ENROLLMENT_STATE)
-        return r;
-    again = world->store->enrollment_get(world->store->context, p, row->id, &seen);
-    if (again.kind != MDM_OK)
-        return again;
-    if (seen != NULL && seen->state == MDM_STATE_IDENTIFIED &&
-        strcmp(seen->identity_fingerprint, fingerprint) == 0)
-        return mdm_result_ok();
-    return r;
-}
-
-/* The challenge and its row, if the request may go on with them. */
-static mdm_result_t admit(apr_pool_t *p, const mdm_world_t *world,
-                          const mdm_scep_request_t *request, mdm_challenge_t **challenge,
-                          mdm_enrollment_t **row)
-{
-    mdm_result_t r = mdm_challenge_lookup(p, world, request->secret, challenge, row);
-
-    return r.kind == MDM_OK ? check_turn(p, *challenge, *row, request) : r;
-}
-
-/* The transaction. Each step leaves what a repetition of the same request needs to go on from
- * there: spent for this request, recorded, identified. */
-static mdm_result_t grant(apr_pool_t *p, const mdm_scep_settings_t *settings,
-                          const mdm_world_t *world, const mdm_scep_request_t *request,
-                          mdm_scep_facts_t *facts, X509 **cert)
-{
-    mdm_challenge_t *challenge = NULL;
-    mdm_enrollment_t *row = NULL;
-    mdm_result_t r = admit(p, world, request, &challenge, &row);
-
-    /* The challenge is read before its row: a copy of this request may have been answered in
-     * between, and what the challenge says is older than the row's state. */
-    if (r.message == MDM_MSG_ENROLLMENT_STATE && challenge->used_at == 0)
-        r = admit(p, world, request, &challenge, &row);
-    if (row != NULL) {
-        facts->enrollment = row->id;
-        facts->user = row->user;
-        facts->udid = row->udid;
-        facts->serial = row->serial;
-    }
     if (r.kind == MDM_OK)
-        r = spend(p, world, challenge, request);
-    if (r.kind == MDM_OK)
-        r = find_certificate(p, world, request, cert);
-    if (r.kind == MDM_OK && *cert == NULL)
-        r = issue(p, settings, world, challenge, row, request, cert);
-    if (r.kind == MDM_OK && challenge->purpose == MDM_PURPOSE_IDENTITY)
-        r = identify(p, settings, world, row, *cert);
+        tell(turn, member->row);
     return r;
 }
 
-static mdm_result_t serve(apr_pool_t *p, const mdm_scep_settings_t *settings,
-                          const mdm_world_t *world, mdm_scep_message_t *message,
-                          mdm_scep_facts_t *facts, X509 **cert)
+static mdm_result_t open_request(const turn_t *turn, int member, mdm_scep_request_t *request)
 {
+    return mdm_scep_envelope_request(turn->p, turn->message, turn->settings->responder,
+                                     turn->settings->allow, member ? &turn->settings->decoy : NULL,
+                                     request);
+}
+
+static mdm_result_t renew(turn_t *turn, const mdm_scep_request_t *request,
+                          const mdm_scep_member_t *member)
+{
+    mdm_scep_grant_t grant = {NULL, NULL};
+    mdm_result_t r = mdm_scep_grant_renewal(turn->p, &turn->settings->rules, turn->world, request,
+                                            member, &grant);
+
+    turn->cert = grant.cert;
+    return r;
+}
+
+static mdm_result_t renewal_req(turn_t *turn)
+{
+    mdm_scep_member_t member;
     mdm_scep_request_t request;
-    mdm_result_t r = mdm_scep_message_verify(p, message);
+    mdm_result_t r = find_member(turn, &member);
+
+    if (r.kind == MDM_OK)
+        r = open_request(turn, 1, &request);
+    return r.kind == MDM_OK ? renew(turn, &request, &member) : r;
+}
+
+/* The challenge is what counts, whoever signed; but somebody of ours with another key, or without a
+ * challenge, is an old client that renews (RFC 8894 section 2.3). */
+static mdm_result_t pkcs_req(turn_t *turn)
+{
+    mdm_scep_member_t member;
+    mdm_scep_grant_t grant = {NULL, NULL};
+    mdm_scep_request_t request;
+    mdm_result_t known = find_member(turn, &member), r;
+
+    if (known.kind != MDM_OK && known.kind != MDM_REFUSED)
+        return known;
+    r = open_request(turn, known.kind == MDM_OK, &request);
+    /* An identity of ours that ended is told so, whatever is in the envelope. */
+    if ((r.message == MDM_MSG_SCEP_DECRYPT || r.message == MDM_MSG_SCEP_PROOF) &&
+        known.kind == MDM_REFUSED && known.message != MDM_MSG_SCEP_SIGNER)
+        return known;
+    if (r.kind != MDM_OK)
+        return r;
+    if (known.kind == MDM_OK && (!request.own_key || request.secret == NULL))
+        return renew(turn, &request, &member);
+    r = mdm_scep_grant_challenge(turn->p, &turn->settings->rules, turn->world, &request, &grant);
+    if (grant.row != NULL)
+        tell(turn, grant.row);
+    turn->cert = grant.cert;
+    return r;
+}
+
+static mdm_result_t open_subject(const turn_t *turn, const char **serial)
+{
+    const X509 *ca = mdm_ca_signer(turn->settings->rules.ca)->cert;
+
+    return mdm_scep_envelope_subject(turn->p, turn->message, turn->settings->responder,
+                                     turn->settings->allow, X509_get_subject_name(ca), serial);
+}
+
+static mdm_result_t no_certificate(const turn_t *turn, const char *what)
+{
+    return mdm_result_make(turn->p, MDM_MSG_SCEP_CERT_ID, "%s", what);
+}
+
+/* Nothing is ever left pending here, but a client whose reply was lost may poll, too. Who polls
+ * must have the key of who asked. */
+static mdm_result_t cert_poll(turn_t *turn)
+{
+    const mdm_store_t *store = turn->world->store;
+    const char *poll, *serial;
+    mdm_certificate_t *seen = NULL;
+    mdm_result_t r = open_subject(turn, &serial);
 
     if (r.kind != MDM_OK)
         return r;
-    /* One place decides what a messageType is worth: an unknown one that slips through to the CA is
-     * a certificate for nothing. */
-    if (strcmp(message->type, MESSAGE_TYPE_PKCS_REQ) != 0)
-        return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE_TYPE,
-                               "messageType \"%s\", wanted is " MESSAGE_TYPE_PKCS_REQ " (PKCSReq)",
-                               mdm_result_quote_text(p, message->type));
-    r = mdm_scep_message_decrypt(p, message, mdm_ca_signer(settings->ca), &request);
+    poll = mdm_scep_poll_id(turn->p, turn->message);
+    if (poll[0] == '\0')
+        return mdm_sha256_failed(turn->p);
+    r = store->certificate_by_poll(store->context, turn->p, poll, &seen);
+    if (r.kind != MDM_OK)
+        return r;
+    if (seen == NULL)
+        return no_certificate(turn, "no certificate was issued in this transaction to this key");
+    turn->facts->enrollment = seen->enrollment;
+    return mdm_scep_recorded(turn->p, seen, &turn->cert);
+}
+
+/* A certificate of this CA or of the one that issued the signer's own; only of the same enrollment.
+ */
+static mdm_result_t get_cert(turn_t *turn)
+{
+    const mdm_store_t *store = turn->world->store;
+    mdm_certificate_t *seen = NULL;
+    mdm_scep_member_t member;
+    const char *serial;
+    mdm_result_t r = find_member(turn, &member);
+
     if (r.kind == MDM_OK)
-        r = grant(p, settings, world, &request, facts, cert);
-    return r;
+        r = open_subject(turn, &serial);
+    if (r.kind == MDM_OK)
+        r = store->certificate_by_serial(store->context, turn->p,
+                                         mdm_ca_key_id(turn->settings->rules.ca), serial, &seen);
+    if (r.kind == MDM_OK && seen == NULL)
+        r = store->certificate_by_serial(store->context, turn->p, member.certificate->issuer,
+                                         serial, &seen);
+    if (r.kind != MDM_OK)
+        return r;
+    if (seen == NULL || strcmp(seen->enrollment, member.row->id) != 0)
+        return no_certificate(turn,
+                              apr_psprintf(turn->p, "enrollment %s has no certificate %s",
+                                           member.row->id, mdm_result_quote_text(turn->p, serial)));
+    return mdm_scep_recorded(turn->p, seen, &turn->cert);
+}
+
+/* The list is public, so anybody may ask. */
+static mdm_result_t get_crl(turn_t *turn)
+{
+    const mdm_crl_source_t *source = turn->settings->crl;
+    const char *serial;
+    mdm_result_t r = open_subject(turn, &serial);
+
+    if (r.kind != MDM_OK)
+        return r;
+    if (source == NULL)
+        return mdm_result_make(turn->p, MDM_MSG_SCEP_NO_CRL,
+                               "the CA certificate's keyUsage has no cRLSign");
+    return source->get(source->context, turn->p, &turn->crl);
+}
+
+static const struct {
+    mdm_scep_type_t type;
+    const char *name;
+    mdm_result_t (*serve)(turn_t *turn);
+} services[] = {{MDM_SCEP_PKCS_REQ, "PKCSReq", pkcs_req},
+                {MDM_SCEP_RENEWAL_REQ, "RenewalReq", renewal_req},
+                {MDM_SCEP_CERT_POLL, "CertPoll", cert_poll},
+                {MDM_SCEP_GET_CERT, "GetCert", get_cert},
+                {MDM_SCEP_GET_CRL, "GetCRL", get_crl}};
+
+static mdm_result_t serve(turn_t *turn)
+{
+    mdm_result_t r = mdm_scep_message_verify(turn->p, turn->message, turn->settings->allow);
+
+    if (r.kind != MDM_OK)
+        return r;
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+        if (services[i].type == turn->message->type) {
+            turn->facts->operation = services[i].name;
+            return services[i].serve(turn);
+        }
+    }
+    return mdm_result_make(turn->p, MDM_MSG_SCEP_MESSAGE_TYPE,
+                           "messageType \"%s\", wanted are 19 (PKCSReq), 17 (RenewalReq), 20 "
+                           "(CertPoll), 21 (GetCert) and 22 (GetCRL)",
+                           mdm_result_quote_text(turn->p, turn->message->type_text));
+}
+
+/* The CertRep for what came of it. */
+static mdm_result_t make_reply(const turn_t *turn, const mdm_result_t *result,
+                               const unsigned char **der, apr_size_t *len)
+{
+    const mdm_signer_t *signer = turn->settings->responder;
+
+    if (result->kind != MDM_OK)
+        return mdm_scep_reply_failure(turn->p, turn->world, signer, turn->message, result, der,
+                                      len);
+    if (turn->cert == NULL)
+        return mdm_scep_reply_crl(turn->p, turn->world, signer, turn->message, &turn->crl, der,
+                                  len);
+    turn->facts->certificate = mdm_x509_serial(turn->p, turn->cert);
+    return mdm_scep_reply_success(turn->p, turn->world, signer, turn->message, turn->cert, der,
+                                  len);
 }
 
 mdm_result_t mdm_scep_pki_operation(apr_pool_t *p, const mdm_scep_settings_t *settings,
                                     const mdm_world_t *world, const void *message, apr_size_t len,
                                     mdm_scep_reply_t *reply, mdm_scep_facts_t *facts)
 {
-    const mdm_signer_t *signer = mdm_ca_signer(settings->ca);
-    mdm_scep_message_t *opened;
+    turn_t turn = {.p = p, .settings = settings, .world = world, .facts = facts};
     const unsigned char *der;
     apr_size_t der_len;
-    X509 *cert = NULL;
     mdm_result_t r, built;
 
     *reply = (mdm_scep_reply_t){.content_type = NULL};
-    *facts = (mdm_scep_facts_t){"", "", "", "", "", ""};
+    *facts = (mdm_scep_facts_t){"", "", "", "", "", "", ""};
     if (len > MDM_SCEP_MAX_BYTES)
         return mdm_result_make(p, MDM_MSG_SCEP_MESSAGE,
                                "%" APR_SIZE_T_FMT " bytes, at most %d are taken", len,
                                MDM_SCEP_MAX_BYTES);
-    r = mdm_scep_message_open(p, message, len, &opened);
+    r = mdm_scep_message_open(p, message, len, &turn.message);
     if (r.kind != MDM_OK)
         return r;
-    facts->transaction = mdm_result_quote_text(p, opened->transaction);
-    r = serve(p, settings, world, opened, facts, &cert);
-    if (r.kind == MDM_OK) {
-        facts->certificate = mdm_x509_serial(p, cert);
-        built = mdm_scep_reply_success(p, world, signer, opened, cert, &der, &der_len);
-    } else if (r.kind == MDM_REFUSED) {
-        built = mdm_scep_reply_failure(p, world, signer, opened, &r, &der, &der_len);
-    } else {
+    facts->transaction = mdm_result_quote_text(p, turn.message->transaction);
+    r = serve(&turn);
+    if (r.kind != MDM_OK && r.kind != MDM_REFUSED)
         return r;
-    }
+    built = make_reply(&turn, &r, &der, &der_len);
     if (built.kind != MDM_OK)
         return built;
-    reply->content_type = "application/x-pki-message";
-    reply->body = (const char *)der;
-    reply->len = der_len;
+    *reply = (mdm_scep_reply_t){"application/x-pki-message", (const char *)der, der_len};
     return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Simple Certificate Enrolment Protocol (RFC 8894), the responder: GetCACaps, GetCACert,
- * PKIOperation with PKCSReq. Depends on mdm_ca, mdm_enrollment, mdm_x509.
+ * GetNextCACert, and PKIOperation with PKCSReq, RenewalReq, CertPoll, GetCert and GetCRL. Depends
+ * on mdm_ca, mdm_crl, mdm_enrollment, mdm_scep_grant, mdm_x509.
  */
 #ifndef MDM_SCEP_H
 #define MDM_SCEP_H
@@ -8,8 +9,10 @@
 #include <apr_pools.h>
 
 #include "mdm_ca.h"
+#include "mdm_crl.h"
 #include "mdm_enrollment.h"
 #include "mdm_result.h"
+#include "mdm_scep_grant.h"
 
 /* Longest pkiMessage taken, in bytes of DER (real ones have 2.4 to 2.7 KB). */
 #define MDM_SCEP_MAX_BYTES (32 * 1024)
@@ -17,35 +20,41 @@
 /* An answer. content_type is exact: Apple compares it byte for byte. */
 typedef struct mdm_scep_reply_t {
     const char *content_type;
-    const char *body;
+    const char *body; /* NULL: there is none */
     apr_size_t len;
 } mdm_scep_reply_t;
 
 typedef struct mdm_scep_settings_t {
-    const mdm_ca_t *ca;
-    const char *organization; /* O of issued certificates */
-    apr_int64_t lifetime; /* seconds that the phase after an identity was issued may take to come */
-    apr_int64_t validity; /* seconds that an issued certificate is valid */
-    mdm_scep_reply_t ca_cert; /* GetCACert's, made once at start */
+    mdm_scep_rules_t rules;
+    /* who opens and signs messages: an RA (mdm_ca_check_ra), or the CA's own signer */
+    const mdm_signer_t *responder;
+    unsigned int allow;          /* MDM_SCEP_ALLOW_* */
+    const STACK_OF(X509) *next;  /* CA and RA certificates that follow these; NULL: not known yet */
+    const mdm_crl_source_t *crl; /* NULL: GetCRL is refused */
+    /* Made of the above by mdm_scep_prepare(): */
+    mdm_scep_reply_t ca_caps;
+    mdm_scep_reply_t ca_cert;
+    mdm_scep_reply_t next_ca_cert;
+    mdm_scep_decoy_t decoy;
 } mdm_scep_settings_t;
 
 /* What a request turned out to be about, for the log and for LogFormat; each "" until known, never
  * NULL. */
 typedef struct mdm_scep_facts_t {
+    const char *operation;   /* "PKCSReq", "RenewalReq" … */
     const char *transaction; /* transactionID, quoted */
     const char *enrollment;  /* id */
     const char *user;
     const char *udid;
     const char *serial;      /* of the device */
-    const char *certificate; /* serial number of the certificate issued */
+    const char *certificate; /* serial number of the certificate issued or found */
 } mdm_scep_facts_t;
 
-/* The answer to GetCACaps (RFC 8894 section 3.5.2). */
-void mdm_scep_get_ca_caps(mdm_scep_reply_t *reply);
-
-/* The answer to GetCACert (RFC 8894 section 4.2): the same at all times, allocated in p.
- * MDM_MSG_CRYPTO. */
-mdm_result_t mdm_scep_get_ca_cert(apr_pool_t *p, const mdm_ca_t *ca, mdm_scep_reply_t *reply);
+/* Make, in p, what is the same for all requests: the answers to GetCACaps (RFC 8894 section 3.5.2),
+ * GetCACert (section 4.2: the CA's certificate alone where it has no chain and no RA, else
+ * certs-only with the RA's first) and GetNextCACert (section 4.7: certs-only, signed by the CA),
+ * and a decoy. Once at start. MDM_MSG_CRYPTO. */
+mdm_result_t mdm_scep_prepare(apr_pool_t *p, mdm_scep_settings_t *settings);
 
 /* PKIOperation, its answer allocated in p. A pkiMessage that can be answered is answered by a
  * CertRep: then reply->body is set, to be sent with 200, and the result says whether it was SUCCESS
@@ -56,9 +65,8 @@ mdm_result_t mdm_scep_pki_operation(apr_pool_t *p, const mdm_scep_settings_t *se
                                     const mdm_world_t *world, const void *message, apr_size_t len,
                                     mdm_scep_reply_t *reply, mdm_scep_facts_t *facts);
 
-/* Decode the message= parameter of a PKIOperation by GET, as it stands in the raw query:
- * percent-escapes, a raw "+" and a blank for "+", line breaks, "-" and "_", missing "=" are all
- * taken. MDM_MSG_SCEP_MESSAGE otherwise. */
+/* Decode the message= parameter of a PKIOperation by GET, as it stands in the raw query
+ * (mdm_base64_decode_query). MDM_MSG_SCEP_MESSAGE otherwise. */
 mdm_result_t mdm_scep_decode_get(apr_pool_t *p, const char *parameter, const char **message,
                                  apr_size_t *len);
 

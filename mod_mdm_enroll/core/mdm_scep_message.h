@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a SCEP client sends (RFC 8894 section 3): the pkiMessage, its envelope, the certificate
- * request in it; each step proves one layer. Depends on mdm_cms, mdm_x509.
+ * What a SCEP client sends (RFC 8894 section 3), its outer layer: the pkiMessage. What is in it is
+ * mdm_scep_envelope's. Depends on mdm_cms, mdm_x509.
  */
 #ifndef MDM_SCEP_MESSAGE_H
 #define MDM_SCEP_MESSAGE_H
@@ -26,28 +26,34 @@
 #define MDM_SCEP_NONCE_BYTES 16
 #define MDM_SCEP_MAX_TRANSACTION_ID 256
 #define MDM_SCEP_MAX_CERTIFICATES 4
-#define MDM_SCEP_MAX_RECIPIENTS 8
-#define MDM_SCEP_MAX_CHALLENGE 256
+
+/* messageType (RFC 8894 section 3.2.1.2), as far as a client may send it. */
+typedef enum {
+    MDM_SCEP_OTHER = 0, /* is not served: another number, or no number */
+    MDM_SCEP_RENEWAL_REQ = 17,
+    MDM_SCEP_PKCS_REQ = 19,
+    MDM_SCEP_CERT_POLL = 20,
+    MDM_SCEP_GET_CERT = 21,
+    MDM_SCEP_GET_CRL = 22
+} mdm_scep_type_t;
+
+/* Weak algorithms that a site may take for old clients; never more than these. */
+#define MDM_SCEP_ALLOW_SHA1 1 /* signed messages */
+#define MDM_SCEP_ALLOW_DES3 2 /* DES-EDE3-CBC in envelopes */
 
 /* A pkiMessage. Everything is owned by the pool it was opened with. */
 typedef struct mdm_scep_message_t {
     mdm_cms_t *cms;
     X509 *signer;                      /* the certificate that the reply is encrypted to */
     const char *transaction;           /* transactionID, printable ASCII */
-    const char *type;                  /* messageType, printable ASCII */
+    mdm_scep_type_t type;              /* messageType */
+    const char *type_text;             /* as it was sent, printable ASCII */
     const unsigned char *sender_nonce; /* MDM_SCEP_NONCE_BYTES */
     /* what the reply is signed with: the request's where that is accepted */
     const EVP_MD *digest;
     /* what the reply is encrypted with: the request's; NULL until known */
     const EVP_CIPHER *cipher;
 } mdm_scep_message_t;
-
-/* A certificate request and what it was sent for. Owned by the pool. */
-typedef struct mdm_scep_request_t {
-    X509_PUBKEY *key;   /* RSA, 2048 to 8192 bits; its possession is proved */
-    const char *secret; /* challengePassword; overwritten when the pool is cleared */
-    const char *id;     /* SHA-256 over (transactionID, NUL, request) in hexadecimal */
-} mdm_scep_request_t;
 
 /* Decode a message and check its form: exactly one ContentInfo (BER passes), SignedData over
  * id-data, one SignerInfo, whose certificate is one of at most MDM_SCEP_MAX_CERTIFICATES in the
@@ -59,15 +65,14 @@ mdm_result_t mdm_scep_message_open(apr_pool_t *p, const void *bytes, apr_size_t 
 
 /* The signature is over these attributes and this content and by the signer's key: RSA of 2048 to
  * 8192 bits with a public exponent of at most 32 bits (MDM_MSG_SCEP_KEY), PKCS#1 v1.5 with SHA-256,
- * SHA-384 or SHA-512 (MDM_MSG_SCEP_ALGORITHM), and it holds (MDM_MSG_SCEP_SIGNATURE). Nobody is
- * trusted by that: anybody can make such a certificate. Sets digest. */
-mdm_result_t mdm_scep_message_verify(apr_pool_t *p, mdm_scep_message_t *message);
+ * SHA-384 or SHA-512, or SHA-1 where allow has it (MDM_MSG_SCEP_ALGORITHM), and it holds
+ * (MDM_MSG_SCEP_SIGNATURE). Nobody is trusted by that: anybody can make such a certificate. Sets
+ * digest. */
+mdm_result_t mdm_scep_message_verify(apr_pool_t *p, mdm_scep_message_t *message,
+                                     unsigned int allow);
 
-/* Decrypt the envelope (AES-CBC, RSA key transport) with a recipient's key, and check the PKCS#10
- * request in it: exactly one, its key is the signer's and signed it, and it has exactly one
- * challengePassword. MDM_MSG_SCEP_ALGORITHM; MDM_MSG_SCEP_DECRYPT and MDM_MSG_SCEP_PROOF, which the
- * client must not be able to tell apart; MDM_MSG_SCEP_REQUEST. Sets cipher. */
-mdm_result_t mdm_scep_message_decrypt(apr_pool_t *p, mdm_scep_message_t *message,
-                                      const mdm_signer_t *recipient, mdm_scep_request_t *request);
+/* RSA of 2048 to 8192 bits with a public exponent of at most 32 bits, so that what a public-key
+ * operation costs is bounded; MDM_MSG_SCEP_KEY otherwise. whose: "signer's", for the text. */
+mdm_result_t mdm_scep_check_key(apr_pool_t *p, const char *whose, EVP_PKEY *key);
 
 #endif

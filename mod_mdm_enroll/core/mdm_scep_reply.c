@@ -17,6 +17,7 @@
 #define FAIL_INFO_BAD_ALG "0"
 #define FAIL_INFO_BAD_MESSAGE_CHECK "1"
 #define FAIL_INFO_BAD_REQUEST "2"
+#define FAIL_INFO_BAD_CERT_ID "4"
 
 /* What a CertRep says beside what it answers. */
 typedef struct answer_t {
@@ -32,11 +33,16 @@ static mdm_result_t failed(apr_pool_t *p, const char *what)
     return mdm_result_make(p, MDM_MSG_CRYPTO, "%s: %s", what, mdm_openssl_reason(p));
 }
 
+/* Unlike PKCS7_content_new() this leaves the content itself out. */
+static int set_data_type(PKCS7 *bag)
+{
+    bag->d.sign->contents->type = OBJ_nid2obj(NID_pkcs7_data);
+    return 1;
+}
+
 /* PKCS7_*, because CMS_* sorts the certificates, and clients take the first for the one meant. */
 static int add_certificates(PKCS7 *bag, X509 *cert, STACK_OF(X509) *chain)
 {
-    /* unlike PKCS7_content_new() this leaves the content itself out */
-    bag->d.sign->contents->type = OBJ_nid2obj(NID_pkcs7_data);
     if (!PKCS7_add_certificate(bag, cert))
         return 0;
     for (int i = 0; i < sk_X509_num(chain); i++)
@@ -56,7 +62,7 @@ mdm_result_t mdm_scep_certs_only(apr_pool_t *p, X509 *cert, STACK_OF(X509) *chai
                                  const unsigned char **der, apr_size_t *len)
 {
     PKCS7 *bag = PKCS7_new();
-    int ok = bag != NULL && PKCS7_set_type(bag, NID_pkcs7_signed) &&
+    int ok = bag != NULL && PKCS7_set_type(bag, NID_pkcs7_signed) && set_data_type(bag) &&
              add_certificates(bag, cert, chain) && encode(p, bag, ASN1_ITEM_rptr(PKCS7), der, len);
 
     PKCS7_free(bag);
@@ -126,23 +132,51 @@ static mdm_result_t make_reply(apr_pool_t *p, const mdm_world_t *world, const md
     return ok ? mdm_result_ok() : failed(p, "CertRep");
 }
 
-mdm_result_t mdm_scep_reply_success(apr_pool_t *p, const mdm_world_t *world,
-                                    const mdm_signer_t *signer, const mdm_scep_message_t *message,
-                                    X509 *cert, const unsigned char **der, apr_size_t *len)
+/* SUCCESS with what is in bag, for the eyes of the message's signer. */
+static mdm_result_t reply_bag(apr_pool_t *p, const mdm_world_t *world, const mdm_signer_t *signer,
+                              const mdm_scep_message_t *message, const unsigned char *bag,
+                              apr_size_t bag_len, const unsigned char **der, apr_size_t *len)
 {
     answer_t answer = {.status = PKI_STATUS_SUCCESS};
-    const unsigned char *bag, *envelope;
-    apr_size_t bag_len, envelope_len;
-    mdm_result_t r = mdm_scep_certs_only(p, cert, NULL, &bag, &bag_len);
+    const unsigned char *envelope;
+    apr_size_t envelope_len;
+    mdm_result_t r = mdm_cms_encrypt(p, message->signer, message->cipher, bag, bag_len, &envelope,
+                                     &envelope_len);
 
-    if (r.kind == MDM_OK)
-        r = mdm_cms_encrypt(p, message->signer, message->cipher, bag, bag_len, &envelope,
-                            &envelope_len);
     if (r.kind != MDM_OK)
         return r;
     answer.content = envelope;
     answer.len = envelope_len;
     return make_reply(p, world, signer, message, &answer, der, len);
+}
+
+mdm_result_t mdm_scep_reply_success(apr_pool_t *p, const mdm_world_t *world,
+                                    const mdm_signer_t *signer, const mdm_scep_message_t *message,
+                                    X509 *cert, const unsigned char **der, apr_size_t *len)
+{
+    const unsigned char *bag;
+    apr_size_t bag_len;
+    mdm_result_t r = mdm_scep_certs_only(p, cert, NULL, &bag, &bag_len);
+
+    return r.kind != MDM_OK ? r : reply_bag(p, world, signer, message, bag, bag_len, der, len);
+}
+
+mdm_result_t mdm_scep_reply_crl(apr_pool_t *p, const mdm_world_t *world, const mdm_signer_t *signer,
+                                const mdm_scep_message_t *message, const mdm_crl_t *crl,
+                                const unsigned char **der, apr_size_t *len)
+{
+    const unsigned char *at = crl->der, *bag = NULL;
+    apr_size_t bag_len = 0;
+    X509_CRL *list = d2i_X509_CRL(NULL, &at, (long)crl->len);
+    PKCS7 *signed_data = PKCS7_new();
+    int ok = list != NULL && signed_data != NULL && PKCS7_set_type(signed_data, NID_pkcs7_signed) &&
+             set_data_type(signed_data) && PKCS7_add_crl(signed_data, list) &&
+             encode(p, signed_data, ASN1_ITEM_rptr(PKCS7), &bag, &bag_len);
+
+    PKCS7_free(signed_data);
+    X509_CRL_free(list);
+    return ok ? reply_bag(p, world, signer, message, bag, bag_len, der, len)
+              : failed(p, "CRL message");
 }
 
 static const char *fail_info(mdm_message_t message)
@@ -155,6 +189,8 @@ static const char *fail_info(mdm_message_t message)
     case MDM_MSG_SCEP_DECRYPT:
     case MDM_MSG_SCEP_PROOF:
         return FAIL_INFO_BAD_MESSAGE_CHECK;
+    case MDM_MSG_SCEP_CERT_ID:
+        return FAIL_INFO_BAD_CERT_ID;
     default:
         return FAIL_INFO_BAD_REQUEST;
     }

@@ -374,7 +374,7 @@ mdm_result_t mdm_sha256_failed(apr_pool_t *p)
     return mdm_result_make(p, MDM_MSG_CRYPTO, "cannot make a SHA-256 digest");
 }
 
-static const char *name_text(apr_pool_t *p, const X509_NAME *name)
+const char *mdm_x509_name(apr_pool_t *p, const X509_NAME *name)
 {
     const char *text = "";
     char *data = NULL;
@@ -391,12 +391,12 @@ static const char *name_text(apr_pool_t *p, const X509_NAME *name)
 
 const char *mdm_x509_subject(apr_pool_t *p, const X509 *cert)
 {
-    return name_text(p, X509_get_subject_name(cert));
+    return mdm_x509_name(p, X509_get_subject_name(cert));
 }
 
 const char *mdm_x509_issuer(apr_pool_t *p, const X509 *cert)
 {
-    return name_text(p, X509_get_issuer_name(cert));
+    return mdm_x509_name(p, X509_get_issuer_name(cert));
 }
 
 const char *mdm_x509_serial(apr_pool_t *p, const X509 *cert)

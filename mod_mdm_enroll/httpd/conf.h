@@ -12,6 +12,7 @@
 #include <httpd.h>
 
 #include "../core/mdm_ca.h"
+#include "../core/mdm_crl.h"
 #include "../core/mdm_ota.h"
 #include "../core/mdm_scep.h"
 #include "../core/mdm_trust.h"
@@ -23,9 +24,11 @@ typedef enum {
     MDM_ENDPOINT_NONE = 0,
     MDM_ENDPOINT_PROFILE,
     MDM_ENDPOINT_DEVICE,
-    MDM_ENDPOINT_SCEP
+    MDM_ENDPOINT_SCEP,
+    MDM_ENDPOINT_CA,
+    MDM_ENDPOINT_CRL
 } mdm_endpoint_t;
-#define MDM_ENDPOINT_COUNT 4
+#define MDM_ENDPOINT_COUNT 6
 
 /* The server-level directives. */
 typedef enum {
@@ -35,6 +38,12 @@ typedef enum {
     MDM_SET_SERVER,
     MDM_SET_TOPIC,
     MDM_SET_CA,
+    MDM_SET_RA,
+    MDM_SET_NEXT_CA,
+    MDM_SET_RENEWAL,
+    MDM_SET_SCEP_ALLOW,
+    MDM_SET_CRL_URL,
+    MDM_SET_ALT_NAME,
     MDM_SET_SIGNER,
     MDM_SET_BASE_URL,
     MDM_SET_DEVICE_ATTRIBUTES,
@@ -78,7 +87,7 @@ typedef struct mdm_site_t {
     const char *base_url; /* without a slash at its end, or NULL: from the request */
     const char *paths[MDM_ENDPOINT_COUNT]; /* escaped, as in a URL; NULL: no such endpoint */
     mdm_ota_settings_t ota;
-    mdm_scep_settings_t scep;
+    mdm_scep_settings_t scep;               /* scep.rules.ca is NULL where there is no CA */
     const char *identity;                   /* mdm_world_t.site */
     const char *rules;                      /* mdm_world_t.rules */
     const mdm_signer_t *signer;             /* of profiles; set in post_config */
@@ -105,6 +114,13 @@ typedef struct mdm_server_conf_t {
     const char *topic;
     const char *ca_certificate;
     const char *ca_key;
+    const char *ra_certificate;
+    const char *ra_key;
+    const char *next_ca;
+    apr_int64_t renewal; /* seconds; 0: off */
+    unsigned int scep_allow;
+    const char *crl_url;           /* "": none */
+    apr_array_header_t *alt_names; /* mdm_alt_name_t */
     const char *signer_certificate;
     const char *signer_key;
     const char *signer_chain;
@@ -140,15 +156,35 @@ void *mdm_conf_merge_server(apr_pool_t *p, void *base, void *add);
 
 mdm_server_conf_t *mdm_conf_server(const server_rec *s);
 
-/* "profile", "device", "scep". */
+/* "profile", "device", "scep", "ca", "crl". */
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint);
 
 /* A vhost as messages name it: with file and line. */
 const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s);
 
+/* What setters have in common: note that a directive was given, and where; refuse it, or a value
+ * and say what is wanted; a file relative to ServerRoot, as everywhere in httpd, NULL if there can
+ * be no such path; a time in httpd's way ("90", "90s", "15min", "2h") or in days ("365d"). */
+mdm_server_conf_t *mdm_conf_mark(cmd_parms *cmd, mdm_set_t set);
+const char *mdm_conf_refuse(cmd_parms *cmd, const char *why);
+const char *mdm_conf_refuse_value(cmd_parms *cmd, const char *value, const char *wanted);
+const char *mdm_conf_file(cmd_parms *cmd, const char *name);
+const char *mdm_conf_parse_time(cmd_parms *cmd, const char *value, apr_interval_time_t least,
+                                apr_interval_time_t most, const char *wanted,
+                                apr_interval_time_t *time);
+
 /* Directive functions that have a file of their own. */
 const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind);
 const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+
+const char *mdm_conf_set_ca(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
+const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
+const char *mdm_conf_set_next_ca(cmd_parms *cmd, void *dir, const char *name);
+const char *mdm_conf_set_renewal(cmd_parms *cmd, void *dir, const char *value);
+const char *mdm_conf_set_scep_allow(cmd_parms *cmd, void *dir, const char *name);
+const char *mdm_conf_set_crl_url(cmd_parms *cmd, void *dir, const char *url);
+const char *mdm_conf_set_alt_name(cmd_parms *cmd, void *dir, const char *type, const char *text);
+const char *mdm_conf_set_validity(cmd_parms *cmd, void *dir, const char *value);
 
 /* 1 for the payload keys whose values name certificates: they are checked when those are read. */
 int mdm_conf_payload_pins(const char *payload, const char *key);
@@ -161,9 +197,18 @@ typedef struct mdm_check_t mdm_check_t;
 void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The site of a vhost with all defaults in it, in p. Problems are told; the site is good only if
- * there was none. Whatever the endpoints do not need may be missing. */
-mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf);
+/* The same for a result; 1 if there is no problem. */
+int mdm_conf_told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t result);
+
+/* The site of a vhost with all defaults in it, in p; vhost_url is what URLs of it begin with.
+ * Problems are told; the site is good only if there was none. Whatever the endpoints do not need
+ * may be missing. */
+mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                          const char *vhost_url);
+
+/* The issuing side of it: CA, RA, what SCEP goes by. site has its paths; trust gets the CA. */
+void mdm_conf_make_issuer(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                          const char *vhost_url, mdm_trust_t *trust, mdm_site_t *site);
 
 /* Hook post_config, after mod_ssl's: signers; and what an administrator should know. */
 int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server);

@@ -59,6 +59,14 @@ void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const cha
                  text);
 }
 
+int mdm_conf_told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t result)
+{
+    if (result.kind == MDM_OK)
+        return 1;
+    mdm_conf_problem(check, where, "%s", result.log);
+    return 0;
+}
+
 /* --- TLS --- */
 
 /* SSLEngine among the directives of one level: 1 on, 0 off, -1 not said. Sections that httpd reads
@@ -117,25 +125,42 @@ static int tls_is_on(apr_pool_t *p, const server_rec *s)
 
 static int has_endpoint(const mdm_server_conf_t *conf)
 {
-    return conf->endpoints[MDM_ENDPOINT_PROFILE].path ||
-           conf->endpoints[MDM_ENDPOINT_DEVICE].path || conf->endpoints[MDM_ENDPOINT_SCEP].path;
+    int i;
+
+    for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++)
+        if (conf->endpoints[i].path)
+            return 1;
+    return 0;
 }
 
-/* SCEP protects its own messages and may be plain http; the other two may not. */
+/* SCEP protects its own messages, certificates and CRLs are public: they may be plain http. The
+ * first two may not. */
 static int needs_https(const mdm_server_conf_t *conf)
 {
     return conf->endpoints[MDM_ENDPOINT_PROFILE].path || conf->endpoints[MDM_ENDPOINT_DEVICE].path;
 }
 
-/* The first endpoint of a vhost that needs https and was written in it; NULL if it has none. */
-static const mdm_place_t *own_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
+/* The first endpoint from one kind to another that was written in a vhost; NULL if it has none. */
+static const mdm_place_t *own_among(const server_rec *s, const mdm_server_conf_t *conf,
+                                    mdm_endpoint_t first, mdm_endpoint_t last)
 {
     int i;
 
-    for (i = MDM_ENDPOINT_PROFILE; i <= MDM_ENDPOINT_DEVICE; i++)
+    for (i = (int)first; i <= (int)last; i++)
         if (conf->endpoints[i].path && conf->endpoints[i].server == s)
             return &conf->endpoints[i];
     return NULL;
+}
+
+/* Of those that need https. */
+static const mdm_place_t *own_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
+{
+    return own_among(s, conf, MDM_ENDPOINT_PROFILE, MDM_ENDPOINT_DEVICE);
+}
+
+static const mdm_place_t *own_plain_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
+{
+    return own_among(s, conf, MDM_ENDPOINT_SCEP, MDM_ENDPOINT_CRL);
 }
 
 /* MDMEnrollBaseURL says that a proxy ends TLS, of the vhost in which it stands: a plain vhost that
@@ -324,6 +349,24 @@ static void check_store(mdm_check_t *check, const mdm_server_conf_t *conf)
         check_sqlite(check, where, conf->store_target);
 }
 
+/* What a URL of this vhost begins with, wherever no request says it. */
+static const char *vhost_url(apr_pool_t *p, const server_rec *s, const mdm_server_conf_t *conf)
+{
+    int tls = tls_is_on(p, s);
+    apr_port_t port = s->port;
+
+    if (conf->where[MDM_SET_BASE_URL])
+        return conf->base_url;
+    if (port == 0 && s->is_virtual && s->addrs)
+        port = s->addrs->host_port;
+    if (port == 0 && ap_listeners)
+        port = ap_listeners->bind_addr->port;
+    return port == 0 || port == (tls ? DEFAULT_HTTPS_PORT : DEFAULT_HTTP_PORT)
+               ? apr_pstrcat(p, tls ? "https://" : "http://", s->server_hostname, NULL)
+               : apr_psprintf(p, "%s://%s:%d", tls ? "https" : "http", s->server_hostname,
+                              (int)port);
+}
+
 static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *conf)
 {
     int before = check->problems;
@@ -333,9 +376,16 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
     check_nesting(check, conf);
     check_required(check, conf);
     check_store(check, conf);
-    site = mdm_conf_make(check, p, conf);
+    site = mdm_conf_make(check, p, conf, vhost_url(p, check->server, conf));
     if (check->problems == before)
         conf->site = site;
+}
+
+/* What needs https was inherited, and is refused here. */
+static void serve_plain_only(mdm_server_conf_t *conf)
+{
+    if (conf->site)
+        conf->site->paths[MDM_ENDPOINT_PROFILE] = conf->site->paths[MDM_ENDPOINT_DEVICE] = NULL;
 }
 
 int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
@@ -355,11 +405,16 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
         check.server = s;
         place = own_endpoint(s, conf);
         if (needs_https(conf) && !has_https(ptemp, s, conf, mdm_conf_server(main_server))) {
-            if (!s->is_virtual || !place) {
+            if (place && s->is_virtual) {
+                tell_no_https(&check, conf, place);
+            } else if (s->is_virtual && own_plain_endpoint(s, conf)) {
+                check_server(&check, p, conf);
+                serve_plain_only(conf);
+                continue;
+            } else {
                 passed_over = passed_over ? passed_over : s;
                 continue;
             }
-            tell_no_https(&check, conf, place);
         }
         check_server(&check, p, conf);
         served++;

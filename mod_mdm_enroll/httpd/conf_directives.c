@@ -32,6 +32,7 @@ void *mdm_conf_create_server(apr_pool_t *p, server_rec *s)
     conf->device_cas = apr_array_make(p, 0, sizeof(const char *));
     conf->denied = apr_array_make(p, 0, sizeof(const char *));
     conf->certificates = apr_array_make(p, 0, sizeof(const char *));
+    conf->alt_names = apr_array_make(p, 0, sizeof(mdm_alt_name_t));
     conf->payloads = apr_array_make(p, 0, sizeof(mdm_payload_conf_t *));
     conf->requirements = apr_array_make(p, 0, sizeof(mdm_requirement_t *));
     conf->tls_signers = apr_array_make(p, 0, sizeof(mdm_signer_t *));
@@ -55,6 +56,13 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_TOPIC, topic);
     INHERIT(MDM_SET_CA, ca_certificate);
     INHERIT(MDM_SET_CA, ca_key);
+    INHERIT(MDM_SET_RA, ra_certificate);
+    INHERIT(MDM_SET_RA, ra_key);
+    INHERIT(MDM_SET_NEXT_CA, next_ca);
+    INHERIT(MDM_SET_RENEWAL, renewal);
+    INHERIT(MDM_SET_SCEP_ALLOW, scep_allow);
+    INHERIT(MDM_SET_CRL_URL, crl_url);
+    INHERIT(MDM_SET_ALT_NAME, alt_names);
     INHERIT(MDM_SET_SIGNER, signer_certificate);
     INHERIT(MDM_SET_SIGNER, signer_key);
     INHERIT(MDM_SET_SIGNER, signer_chain);
@@ -86,6 +94,15 @@ static void forget_directory(mdm_server_conf_t *conf)
     conf->directory_group = conf->directory_ca = NULL;
 }
 
+/* Nor is another CA's RA, successor or CRL this one's. */
+static void forget_ca(mdm_server_conf_t *conf)
+{
+    conf->where[MDM_SET_RA] = NULL;
+    conf->where[MDM_SET_NEXT_CA] = NULL;
+    conf->where[MDM_SET_CRL_URL] = NULL;
+    conf->ra_certificate = conf->ra_key = conf->next_ca = conf->crl_url = NULL;
+}
+
 void *mdm_conf_merge_server(apr_pool_t *p, void *base_conf, void *add_conf)
 {
     mdm_server_conf_t *base = apr_pmemdup(p, base_conf, sizeof(*base));
@@ -95,6 +112,8 @@ void *mdm_conf_merge_server(apr_pool_t *p, void *base_conf, void *add_conf)
 
     if (add->where[MDM_SET_DIRECTORY])
         forget_directory(base);
+    if (add->where[MDM_SET_CA])
+        forget_ca(base);
     inherit_values(conf, base);
     /* Restrictions of the main server cannot be lost in a vhost. */
     conf->denied = apr_array_append(p, base->denied, add->denied);
@@ -115,7 +134,7 @@ void *mdm_conf_merge_server(apr_pool_t *p, void *base_conf, void *add_conf)
 
 /* --- setters --- */
 
-static mdm_server_conf_t *mark(cmd_parms *cmd, mdm_set_t set)
+mdm_server_conf_t *mdm_conf_mark(cmd_parms *cmd, mdm_set_t set)
 {
     mdm_server_conf_t *conf = mdm_conf_server(cmd->server);
 
@@ -123,27 +142,25 @@ static mdm_server_conf_t *mark(cmd_parms *cmd, mdm_set_t set)
     return conf;
 }
 
-static const char *refuse(cmd_parms *cmd, const char *why)
+const char *mdm_conf_refuse(cmd_parms *cmd, const char *why)
 {
     return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", why, NULL);
 }
 
-static const char *refuse_value(cmd_parms *cmd, const char *value, const char *wanted)
+const char *mdm_conf_refuse_value(cmd_parms *cmd, const char *value, const char *wanted)
 {
     return apr_psprintf(cmd->pool, "%s: \"%s\" is not accepted; wanted: %s", cmd->cmd->name, value,
                         wanted);
 }
 
-/* A file relative to ServerRoot, as everywhere in httpd. NULL if there can be no such path. */
-static const char *file_path(cmd_parms *cmd, const char *name)
+const char *mdm_conf_file(cmd_parms *cmd, const char *name)
 {
     return *name ? ap_server_root_relative(cmd->pool, name) : NULL;
 }
 
-/* A time in httpd's way ("90", "90s", "15min", "2h"), or in days ("365d"). */
-static const char *parse_time(cmd_parms *cmd, const char *value, apr_interval_time_t least,
-                              apr_interval_time_t most, const char *wanted,
-                              apr_interval_time_t *time)
+const char *mdm_conf_parse_time(cmd_parms *cmd, const char *value, apr_interval_time_t least,
+                                apr_interval_time_t most, const char *wanted,
+                                apr_interval_time_t *time)
 {
     char *end;
     apr_int64_t days = apr_strtoi64(value, &end, 10);
@@ -151,17 +168,17 @@ static const char *parse_time(cmd_parms *cmd, const char *value, apr_interval_ti
     if (end != value && !strcmp(end, "d") && days >= 0 && days <= 100000)
         *time = days * 24 * 60 * 60 * APR_USEC_PER_SEC;
     else if (!apr_isdigit(*value) || ap_timeout_parameter_parse(value, time, "s") != APR_SUCCESS)
-        return refuse_value(cmd, value, wanted);
-    return *time < least || *time > most ? refuse_value(cmd, value, wanted) : NULL;
+        return mdm_conf_refuse_value(cmd, value, wanted);
+    return *time < least || *time > most ? mdm_conf_refuse_value(cmd, value, wanted) : NULL;
 }
 
 static const char *set_store(cmd_parms *cmd, void *dir, const char *store)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_STORE);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_STORE);
     const char *why = mdm_dbd_parse(cmd->pool, store, &conf->store_kind, &conf->store_target);
 
     (void)dir;
-    return why ? refuse(cmd, why) : NULL;
+    return why ? mdm_conf_refuse(cmd, why) : NULL;
 }
 
 static const char *set_organization(cmd_parms *cmd, void *dir, const char *name)
@@ -171,15 +188,15 @@ static const char *set_organization(cmd_parms *cmd, void *dir, const char *name)
 
     (void)dir;
     if (!*name || !mdm_plist_text_ok(name))
-        return refuse_value(cmd, name, "a name in UTF-8");
+        return mdm_conf_refuse_value(cmd, name, "a name in UTF-8");
     for (c = name; *c; c++)
         characters += ((unsigned char)*c & 0xC0) != 0x80;
     if (characters > MDM_CA_MAX_ORGANIZATION)
-        return refuse_value(cmd, name,
-                            apr_psprintf(cmd->pool,
-                                         "at most %d characters, as X.509 allows for an O",
-                                         MDM_CA_MAX_ORGANIZATION));
-    mark(cmd, MDM_SET_ORGANIZATION)->organization = name;
+        return mdm_conf_refuse_value(cmd, name,
+                                     apr_psprintf(cmd->pool,
+                                                  "at most %d characters, as X.509 allows for an O",
+                                                  MDM_CA_MAX_ORGANIZATION));
+    mdm_conf_mark(cmd, MDM_SET_ORGANIZATION)->organization = name;
     return NULL;
 }
 
@@ -189,14 +206,14 @@ static const char *set_identifier(cmd_parms *cmd, void *dir, const char *identif
 
     (void)dir;
     if (why)
-        return refuse(cmd, why);
-    mark(cmd, MDM_SET_IDENTIFIER)->identifier = identifier;
+        return mdm_conf_refuse(cmd, why);
+    mdm_conf_mark(cmd, MDM_SET_IDENTIFIER)->identifier = identifier;
     return NULL;
 }
 
 static const char *set_server(cmd_parms *cmd, void *dir, const char *server, const char *checkin)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_SERVER);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_SERVER);
     const char *why = mdm_schema_check_url(cmd->pool, server);
 
     (void)dir;
@@ -204,7 +221,7 @@ static const char *set_server(cmd_parms *cmd, void *dir, const char *server, con
         why = mdm_schema_check_url(cmd->pool, checkin);
     conf->server_url = server;
     conf->checkin_url = checkin;
-    return why ? refuse(cmd, why) : NULL;
+    return why ? mdm_conf_refuse(cmd, why) : NULL;
 }
 
 static const char *set_topic(cmd_parms *cmd, void *dir, const char *topic)
@@ -213,106 +230,97 @@ static const char *set_topic(cmd_parms *cmd, void *dir, const char *topic)
 
     (void)dir;
     if (why)
-        return refuse(cmd, why);
-    mark(cmd, MDM_SET_TOPIC)->topic = topic;
-    return NULL;
-}
-
-static const char *set_ca(cmd_parms *cmd, void *dir, const char *certificate, const char *key)
-{
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_CA);
-
-    (void)dir;
-    conf->ca_certificate = file_path(cmd, certificate);
-    conf->ca_key = file_path(cmd, key);
-    if (!conf->ca_certificate || !conf->ca_key)
-        return refuse_value(cmd, conf->ca_certificate ? key : certificate, "the path of a file");
+        return mdm_conf_refuse(cmd, why);
+    mdm_conf_mark(cmd, MDM_SET_TOPIC)->topic = topic;
     return NULL;
 }
 
 static const char *set_signer(cmd_parms *cmd, void *dir, const char *certificate, const char *key,
                               const char *chain)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_SIGNER);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_SIGNER);
 
     (void)dir;
-    conf->signer_certificate = file_path(cmd, certificate);
-    conf->signer_key = file_path(cmd, key);
-    conf->signer_chain = chain ? file_path(cmd, chain) : NULL;
+    conf->signer_certificate = mdm_conf_file(cmd, certificate);
+    conf->signer_key = mdm_conf_file(cmd, key);
+    conf->signer_chain = chain ? mdm_conf_file(cmd, chain) : NULL;
     if (!conf->signer_certificate || !conf->signer_key)
-        return refuse_value(cmd, conf->signer_certificate ? key : certificate,
-                            "the path of a file");
-    return chain && !conf->signer_chain ? refuse_value(cmd, chain, "the path of a file") : NULL;
+        return mdm_conf_refuse_value(cmd, conf->signer_certificate ? key : certificate,
+                                     "the path of a file");
+    return chain && !conf->signer_chain ? mdm_conf_refuse_value(cmd, chain, "the path of a file")
+                                        : NULL;
 }
 
 static const char *set_base_url(cmd_parms *cmd, void *dir, const char *url)
 {
     static const char wanted[] = "https://host or https://host:port, with nothing behind it";
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_BASE_URL);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_BASE_URL);
     apr_uri_t uri;
 
     (void)dir;
     if (apr_uri_parse(cmd->pool, url, &uri) != APR_SUCCESS || !uri.scheme ||
         ap_cstr_casecmp(uri.scheme, "https") || !uri.hostname || !*uri.hostname || uri.user ||
         uri.password || uri.query || uri.fragment || (uri.path && strcmp(uri.path, "/")))
-        return refuse_value(cmd, url, wanted);
+        return mdm_conf_refuse_value(cmd, url, wanted);
     conf->base_url = apr_pstrcat(cmd->pool, "https://", uri.hostinfo, NULL);
-    return mdm_schema_check_url(cmd->pool, conf->base_url) ? refuse_value(cmd, url, wanted) : NULL;
+    return mdm_schema_check_url(cmd->pool, conf->base_url) ? mdm_conf_refuse_value(cmd, url, wanted)
+                                                           : NULL;
 }
 
 static const char *set_device_attribute(cmd_parms *cmd, void *dir, const char *name)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_DEVICE_ATTRIBUTES);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_DEVICE_ATTRIBUTES);
     const char *c;
 
     (void)dir;
     for (c = name; apr_isupper(*c) || apr_isdigit(*c) || *c == '_'; c++)
         ;
     if (*c || !*name)
-        return refuse_value(cmd, name, "names of device attributes, such as UDID SERIAL PRODUCT");
+        return mdm_conf_refuse_value(cmd, name,
+                                     "names of device attributes, such as UDID SERIAL PRODUCT");
     APR_ARRAY_PUSH(conf->device_attributes, const char *) = name;
     return NULL;
 }
 
 static const char *set_device_ca(cmd_parms *cmd, void *dir, const char *name)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_DEVICE_CA);
-    const char *what = ap_cstr_casecmp(name, "apple") ? file_path(cmd, name) : "apple";
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_DEVICE_CA);
+    const char *what = ap_cstr_casecmp(name, "apple") ? mdm_conf_file(cmd, name) : "apple";
 
     (void)dir;
     if (!what)
-        return refuse_value(cmd, name, "apple or the path of a file");
+        return mdm_conf_refuse_value(cmd, name, "apple or the path of a file");
     APR_ARRAY_PUSH(conf->device_cas, const char *) = what;
     return NULL;
 }
 
 static const char *set_deny(cmd_parms *cmd, void *dir, const char *fingerprint)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_DENY_CERTIFICATE);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_DENY_CERTIFICATE);
 
     (void)dir;
     if (!mdm_trust_deny(mdm_trust_create(cmd->temp_pool), fingerprint))
-        return refuse_value(cmd, fingerprint,
-                            "the SHA-256 fingerprint of a certificate, 64 hexadecimal digits");
+        return mdm_conf_refuse_value(
+            cmd, fingerprint, "the SHA-256 fingerprint of a certificate, 64 hexadecimal digits");
     APR_ARRAY_PUSH(conf->denied, const char *) = fingerprint;
     return NULL;
 }
 
 static const char *set_certificate(cmd_parms *cmd, void *dir, const char *name)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_CERTIFICATE);
-    const char *file = file_path(cmd, name);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_CERTIFICATE);
+    const char *file = mdm_conf_file(cmd, name);
 
     (void)dir;
     if (!file)
-        return refuse_value(cmd, name, "the path of a file");
+        return mdm_conf_refuse_value(cmd, name, "the path of a file");
     APR_ARRAY_PUSH(conf->certificates, const char *) = file;
     return NULL;
 }
 
 static const char *set_cipher(cmd_parms *cmd, void *dir, const char *name)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_CIPHER);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_CIPHER);
 
     (void)dir;
     if (!ap_cstr_casecmp(name, "AES-256"))
@@ -322,13 +330,13 @@ static const char *set_cipher(cmd_parms *cmd, void *dir, const char *name)
     else if (!ap_cstr_casecmp(name, "DES3"))
         conf->cipher = EVP_des_ede3_cbc();
     else
-        return refuse_value(cmd, name, "AES-256, AES-128 or DES3");
+        return mdm_conf_refuse_value(cmd, name, "AES-256, AES-128 or DES3");
     return NULL;
 }
 
 static const char *set_client_certificate(cmd_parms *cmd, void *dir, const char *how)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_CLIENT_CERTIFICATE);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_CLIENT_CERTIFICATE);
 
     (void)dir;
     if (!ap_cstr_casecmp(how, "off"))
@@ -338,23 +346,24 @@ static const char *set_client_certificate(cmd_parms *cmd, void *dir, const char 
     else if (!ap_cstr_casecmp(how, "require"))
         conf->client_certificate = MDM_TLS_CERTIFICATE_REQUIRE;
     else
-        return refuse_value(cmd, how, "off, optional or require");
+        return mdm_conf_refuse_value(cmd, how, "off, optional or require");
     return NULL;
 }
 
 static const char *set_directory(cmd_parms *cmd, void *dir, const char *url, const char *starttls)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_DIRECTORY);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_DIRECTORY);
     mdm_ldap_settings_t settings = {0};
     const char *why = mdm_ldap_parse_url(cmd->pool, url, &settings);
 
     (void)dir;
     if (why)
-        return refuse(cmd, why);
+        return mdm_conf_refuse(cmd, why);
     if (starttls && ap_cstr_casecmp(starttls, "STARTTLS"))
-        return refuse_value(cmd, starttls, "STARTTLS, or nothing behind the URL");
+        return mdm_conf_refuse_value(cmd, starttls, "STARTTLS, or nothing behind the URL");
     if (starttls && !ap_cstr_casecmpn(settings.url, "ldaps:", 6))
-        return refuse_value(cmd, starttls, "no STARTTLS with an ldaps URL, which is TLS already");
+        return mdm_conf_refuse_value(cmd, starttls,
+                                     "no STARTTLS with an ldaps URL, which is TLS already");
     conf->directory_url = url;
     conf->directory_starttls = starttls != NULL;
     return NULL;
@@ -365,7 +374,7 @@ static const char *set_directory_bind(cmd_parms *cmd, void *dir, const char *dn,
                                       const char *password)
 {
     static const char prefix[] = "file:";
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_DIRECTORY_BIND);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_DIRECTORY_BIND);
 
     (void)dir;
     conf->bind_dn = dn;
@@ -374,49 +383,51 @@ static const char *set_directory_bind(cmd_parms *cmd, void *dir, const char *dn,
     if (strncmp(password, prefix, sizeof(prefix) - 1)) {
         /* What other directives, or other programs, would read a password from. */
         if (!strncmp(password, "exec:", 5) || password[0] == '/')
-            return refuse(cmd,
-                          "the password is given as a command or a path, and would be taken as "
-                          "it is written; wanted: file:/path of a file with the password in "
-                          "its first line");
+            return mdm_conf_refuse(
+                cmd, "the password is given as a command or a path, and would be taken as "
+                     "it is written; wanted: file:/path of a file with the password in "
+                     "its first line");
         conf->bind_password = password;
         return NULL;
     }
-    conf->bind_file = file_path(cmd, password + sizeof(prefix) - 1);
-    return conf->bind_file ? NULL : refuse(cmd, "no path behind \"file:\"; wanted: file:/path");
+    conf->bind_file = mdm_conf_file(cmd, password + sizeof(prefix) - 1);
+    return conf->bind_file ? NULL
+                           : mdm_conf_refuse(cmd, "no path behind \"file:\"; wanted: file:/path");
 }
 
 static const char *set_directory_group(cmd_parms *cmd, void *dir, const char *dn)
 {
     (void)dir;
     if (!strchr(dn, '='))
-        return refuse_value(cmd, dn, "the DN of a group, such as cn=mobile,ou=groups,dc=example");
-    mark(cmd, MDM_SET_DIRECTORY_GROUP)->directory_group = dn;
+        return mdm_conf_refuse_value(cmd, dn,
+                                     "the DN of a group, such as cn=mobile,ou=groups,dc=example");
+    mdm_conf_mark(cmd, MDM_SET_DIRECTORY_GROUP)->directory_group = dn;
     return NULL;
 }
 
 static const char *set_directory_ca(cmd_parms *cmd, void *dir, const char *name)
 {
-    const char *file = file_path(cmd, name);
+    const char *file = mdm_conf_file(cmd, name);
 
     (void)dir;
     if (!file)
-        return refuse_value(cmd, name, "the path of a file");
-    mark(cmd, MDM_SET_DIRECTORY_CA)->directory_ca = file;
+        return mdm_conf_refuse_value(cmd, name, "the path of a file");
+    mdm_conf_mark(cmd, MDM_SET_DIRECTORY_CA)->directory_ca = file;
     return NULL;
 }
 
 static const char *set_directory_timeout(cmd_parms *cmd, void *dir, const char *value)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_DIRECTORY_TIMEOUT);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_DIRECTORY_TIMEOUT);
 
     (void)dir;
-    return parse_time(cmd, value, apr_time_from_msec(100), apr_time_from_sec(60),
-                      "a time from 100ms to 60s, such as 3s", &conf->directory_timeout);
+    return mdm_conf_parse_time(cmd, value, apr_time_from_msec(100), apr_time_from_sec(60),
+                               "a time from 100ms to 60s, such as 3s", &conf->directory_timeout);
 }
 
 static const char *set_require(cmd_parms *cmd, void *dir, const char *expression, const char *text)
 {
-    mdm_server_conf_t *conf = mark(cmd, MDM_SET_REQUIRE);
+    mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_REQUIRE);
     mdm_requirement_t *requirement = apr_pcalloc(cmd->pool, sizeof(*requirement));
     const char *error = NULL;
 
@@ -429,7 +440,7 @@ static const char *set_require(cmd_parms *cmd, void *dir, const char *expression
         return apr_psprintf(cmd->pool, "%s: cannot parse \"%s\": %s", cmd->cmd->name, expression,
                             error);
     if (text && (!*text || !mdm_plist_text_ok(text)))
-        return refuse_value(cmd, text, "a sentence for the user, in UTF-8");
+        return mdm_conf_refuse_value(cmd, text, "a sentence for the user, in UTF-8");
     APR_ARRAY_PUSH(conf->requirements, mdm_requirement_t *) = requirement;
     return NULL;
 }
@@ -437,33 +448,20 @@ static const char *set_require(cmd_parms *cmd, void *dir, const char *expression
 static const char *set_lifetime(cmd_parms *cmd, void *dir, const char *value)
 {
     apr_interval_time_t time;
-    const char *why = parse_time(cmd, value, apr_time_from_sec(1), apr_time_from_sec(7 * 86400),
-                                 "a time from 1s to 7d, such as 15min", &time);
+    const char *why =
+        mdm_conf_parse_time(cmd, value, apr_time_from_sec(1), apr_time_from_sec(7 * 86400),
+                            "a time from 1s to 7d, such as 15min", &time);
 
     (void)dir;
     if (why)
         return why;
-    mark(cmd, MDM_SET_LIFETIME)->lifetime = apr_time_sec(time);
-    return NULL;
-}
-
-static const char *set_validity(cmd_parms *cmd, void *dir, const char *value)
-{
-    apr_interval_time_t time;
-    const char *why = parse_time(cmd, value, apr_time_from_sec(3600),
-                                 apr_time_from_sec(3650 * (apr_int64_t)86400),
-                                 "a time from 1h to 3650d, such as 365d", &time);
-
-    (void)dir;
-    if (why)
-        return why;
-    mark(cmd, MDM_SET_VALIDITY)->validity = apr_time_sec(time);
+    mdm_conf_mark(cmd, MDM_SET_LIFETIME)->lifetime = apr_time_sec(time);
     return NULL;
 }
 
 const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE1("MDMEnrollEndpoint", mdm_conf_set_endpoint, NULL, RSRC_CONF | ACCESS_CONF,
-                  "profile, device or scep: what this <Location> is"),
+                  "profile, device, scep, ca or crl: what this <Location> is"),
     AP_INIT_TAKE1(
         "MDMEnrollStore", set_store, NULL, RSRC_CONF,
         "sqlite3:/absolute/path or pgsql:conninfo: the database; in quotes if it has blanks"),
@@ -477,8 +475,20 @@ const command_rec mdm_conf_directives[] = {
                    "ServerURL and, if it differs, CheckInURL of the MDM server"),
     AP_INIT_TAKE1("MDMEnrollTopic", set_topic, NULL, RSRC_CONF,
                   "topic of the MDM server's push certificate, com.apple.mgmt.*"),
-    AP_INIT_TAKE2("MDMEnrollCA", set_ca, NULL, RSRC_CONF,
+    AP_INIT_TAKE2("MDMEnrollCA", mdm_conf_set_ca, NULL, RSRC_CONF,
                   "files of certificate and key of the issuing CA"),
+    AP_INIT_TAKE2("MDMEnrollRA", mdm_conf_set_ra, NULL, RSRC_CONF,
+                  "files of certificate and key of the RA that answers SCEP in the CA's stead"),
+    AP_INIT_TAKE1("MDMEnrollNextCA", mdm_conf_set_next_ca, NULL, RSRC_CONF,
+                  "file of the CA certificate (and RA's) that will follow"),
+    AP_INIT_TAKE1("MDMEnrollRenewal", mdm_conf_set_renewal, NULL, RSRC_CONF,
+                  "off, or how long before its end a certificate can be renewed by SCEP"),
+    AP_INIT_ITERATE("MDMEnrollSCEPAllow", mdm_conf_set_scep_allow, NULL, RSRC_CONF,
+                    "SHA-1, DES3: weak algorithms taken of old SCEP clients"),
+    AP_INIT_TAKE1("MDMEnrollCRLURL", mdm_conf_set_crl_url, NULL, RSRC_CONF,
+                  "none, or the URL of the CRL in issued certificates"),
+    AP_INIT_TAKE2("MDMEnrollAltName", mdm_conf_set_alt_name, NULL, RSRC_CONF,
+                  "URI, DNS or email, and a name for the subjectAltName of issued certificates"),
     AP_INIT_TAKE23(
         "MDMEnrollSigner", set_signer, NULL, RSRC_CONF,
         "files of certificate, key and chain that sign profiles, instead of the vhost's"),
@@ -514,6 +524,6 @@ const command_rec mdm_conf_directives[] = {
         "quotes"),
     AP_INIT_TAKE1("MDMEnrollLifetime", set_lifetime, NULL, RSRC_CONF,
                   "how long user and device have for each next step"),
-    AP_INIT_TAKE1("MDMEnrollValidity", set_validity, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("MDMEnrollValidity", mdm_conf_set_validity, NULL, RSRC_CONF,
                   "how long issued certificates are valid"),
     {.name = NULL}};

@@ -6,7 +6,7 @@
 #include <apr_fnmatch.h>
 #include <apr_strings.h>
 
-static const char *const names[MDM_ENDPOINT_COUNT] = {"", "profile", "device", "scep"};
+static const char *const names[MDM_ENDPOINT_COUNT] = {"", "profile", "device", "scep", "ca", "crl"};
 
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint)
 {
@@ -73,8 +73,8 @@ const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", why, NULL);
     if (endpoint == MDM_ENDPOINT_NONE)
         return apr_psprintf(cmd->pool,
-                            "%s: \"%s\" is not an endpoint; wanted: profile, device "
-                            "or scep",
+                            "%s: \"%s\" is not an endpoint; wanted: profile, device, "
+                            "scep, ca or crl",
                             cmd->cmd->name, kind);
     if (place->path)
         return apr_psprintf(cmd->pool,

@@ -13,7 +13,6 @@
 #include "policy_expr.h"
 
 #define DEFAULT_LIFETIME (15 * 60)
-#define DEFAULT_VALIDITY (365 * 24 * 60 * 60)
 #define DEFAULT_DIRECTORY_TIMEOUT apr_time_from_sec(3)
 
 /* Longest first line of a password file, in bytes. */
@@ -25,29 +24,6 @@ typedef struct {
     apr_array_header_t *uuids; /* const char *: of its certificates */
 } bundle_t;
 
-/* A result as a problem. 1 if there was none. */
-static int told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t result)
-{
-    if (result.kind == MDM_OK)
-        return 1;
-    mdm_conf_problem(check, where, "%s", result.log);
-    return 0;
-}
-
-static mdm_ca_t *make_ca(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
-{
-    const ap_directive_t *where = conf->where[MDM_SET_CA];
-    mdm_signer_t *signer;
-    mdm_ca_t *ca;
-
-    if (!where ||
-        !told(check, where,
-              mdm_signer_read(p, conf->ca_certificate, conf->ca_key, NULL, &signer)) ||
-        !told(check, where, mdm_ca_create(p, signer, &ca)))
-        return NULL;
-    return ca;
-}
-
 static void trust_devices(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                           mdm_trust_t *trust)
 {
@@ -55,16 +31,16 @@ static void trust_devices(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     int i, k;
 
     if (!where)
-        told(check, NULL, mdm_trust_add_apple_device_ca(trust));
+        mdm_conf_told(check, NULL, mdm_trust_add_apple_device_ca(trust));
     for (i = 0; where && i < conf->device_cas->nelts; i++) {
         const char *file = APR_ARRAY_IDX(conf->device_cas, i, const char *);
         STACK_OF(X509) *certs;
 
         if (!strcmp(file, "apple")) {
-            told(check, where, mdm_trust_add_apple_device_ca(trust));
+            mdm_conf_told(check, where, mdm_trust_add_apple_device_ca(trust));
             continue;
         }
-        if (!told(check, where, mdm_x509_read_certificates(p, file, &certs)))
+        if (!mdm_conf_told(check, where, mdm_x509_read_certificates(p, file, &certs)))
             continue;
         for (k = 0; k < sk_X509_num(certs); k++) {
             mdm_result_t result = mdm_trust_add_device_ca(trust, sk_X509_value(certs, k));
@@ -75,16 +51,12 @@ static void trust_devices(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     }
 }
 
-static mdm_trust_t *make_trust(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
-                               const mdm_ca_t *ca)
+static mdm_trust_t *make_trust(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
 {
     mdm_trust_t *trust = mdm_trust_create(p);
     int i;
 
     trust_devices(check, p, conf, trust);
-    if (ca)
-        told(check, conf->where[MDM_SET_CA],
-             mdm_trust_add_identity_ca(trust, mdm_ca_signer(ca)->cert));
     for (i = 0; i < conf->denied->nelts; i++)
         mdm_trust_deny(trust, APR_ARRAY_IDX(conf->denied, i, const char *));
     return trust;
@@ -103,13 +75,13 @@ static apr_array_header_t *read_bundles(mdm_check_t *check, apr_pool_t *p,
                            apr_array_make(p, 4, sizeof(const char *))};
         STACK_OF(X509) *certs;
 
-        if (!told(check, where, mdm_x509_read_certificates(p, bundle.file, &certs)))
+        if (!mdm_conf_told(check, where, mdm_x509_read_certificates(p, bundle.file, &certs)))
             continue;
         for (k = 0; k < sk_X509_num(certs); k++) {
             const char *uuid;
 
-            if (told(check, where,
-                     mdm_profile_add_certificate(p, all, sk_X509_value(certs, k), &uuid)))
+            if (mdm_conf_told(check, where,
+                              mdm_profile_add_certificate(p, all, sk_X509_value(certs, k), &uuid)))
                 APR_ARRAY_PUSH(bundle.uuids, const char *) = uuid;
         }
         APR_ARRAY_PUSH(bundles, bundle_t) = bundle;
@@ -290,8 +262,8 @@ static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
     ldap->group = conf->directory_group;
     ldap->ca_file = conf->directory_ca;
     if (ldap->ca_file)
-        told(check, conf->where[MDM_SET_DIRECTORY_CA],
-             mdm_x509_read_certificates(p, ldap->ca_file, &cas));
+        mdm_conf_told(check, conf->where[MDM_SET_DIRECTORY_CA],
+                      mdm_x509_read_certificates(p, ldap->ca_file, &cas));
     ldap->bind_dn = conf->bind_dn;
     ldap->bind_password =
         conf->bind_file
@@ -320,18 +292,16 @@ static const char *hash_texts(apr_pool_t *p, const apr_array_header_t *texts)
 
 #define ADD_TEXT(texts, text) (APR_ARRAY_PUSH(texts, const char *) = (text))
 
-/* What an enrollment is for, and who vouches for it. Equal in every Apache with this configuration,
- * different where a device would be enrolled in something else. */
-static const char *identify_site(apr_pool_t *p, const mdm_server_conf_t *conf, const mdm_ca_t *ca)
+/* What an enrollment is for. Equal in every Apache with this configuration, different where a
+ * device would be enrolled in something else. Not the CA: another one may follow it. */
+static const char *identify_site(apr_pool_t *p, const mdm_server_conf_t *conf)
 {
-    apr_array_header_t *texts = apr_array_make(p, 4, sizeof(const char *));
-    const char *fingerprint = mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert);
+    apr_array_header_t *texts = apr_array_make(p, 3, sizeof(const char *));
 
     ADD_TEXT(texts, conf->identifier);
     ADD_TEXT(texts, conf->server_url);
     ADD_TEXT(texts, conf->topic);
-    ADD_TEXT(texts, fingerprint);
-    return *fingerprint ? hash_texts(p, texts) : "";
+    return hash_texts(p, texts);
 }
 
 /* By which rules phases 2 and 3 let a device on: no other vhost with laxer ones may go on with what
@@ -360,10 +330,11 @@ static const char *identify_rules(apr_pool_t *p, const mdm_server_conf_t *conf,
     return hash_texts(p, texts);
 }
 
-mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
+mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                          const char *vhost_url)
 {
     mdm_site_t *site = apr_pcalloc(p, sizeof(*site));
-    mdm_ca_t *ca = make_ca(check, p, conf);
+    mdm_trust_t *trust = make_trust(check, p, conf);
     mdm_signer_t *signer = NULL;
     int i;
 
@@ -376,28 +347,24 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     site->store_target = conf->store_target;
     site->ldap = make_ldap(check, p, conf);
     if (conf->where[MDM_SET_SIGNER] &&
-        told(check, conf->where[MDM_SET_SIGNER],
-             mdm_signer_read(p, conf->signer_certificate, conf->signer_key, conf->signer_chain,
-                             &signer)))
+        mdm_conf_told(check, conf->where[MDM_SET_SIGNER],
+                      mdm_signer_read(p, conf->signer_certificate, conf->signer_key,
+                                      conf->signer_chain, &signer)))
         site->signer = signer;
 
     make_profile(check, p, conf, &site->ota.profile);
-    site->ota.trust = make_trust(check, p, conf, ca);
+    site->ota.trust = trust;
     site->ota.cipher = conf->where[MDM_SET_CIPHER] ? conf->cipher : EVP_aes_256_cbc();
     site->ota.lifetime = conf->where[MDM_SET_LIFETIME] ? conf->lifetime : DEFAULT_LIFETIME;
     site->ota.tls_certificate = conf->where[MDM_SET_CLIENT_CERTIFICATE]
                                     ? conf->client_certificate
                                     : MDM_TLS_CERTIFICATE_OPTIONAL;
     site->rules = identify_rules(p, conf, site);
-    if (ca && conf->identifier && conf->server_url && conf->topic)
-        site->identity = identify_site(p, conf, ca);
+    if (conf->identifier && conf->server_url && conf->topic)
+        site->identity = identify_site(p, conf);
     if (!*site->rules || (site->identity && !*site->identity))
-        told(check, NULL, mdm_sha256_failed(p));
-    site->scep.ca = ca;
-    if (ca)
-        told(check, conf->where[MDM_SET_CA], mdm_scep_get_ca_cert(p, ca, &site->scep.ca_cert));
-    site->scep.organization = conf->organization;
-    site->scep.lifetime = site->ota.lifetime;
-    site->scep.validity = conf->where[MDM_SET_VALIDITY] ? conf->validity : DEFAULT_VALIDITY;
+        mdm_conf_told(check, NULL, mdm_sha256_failed(p));
+    if (conf->where[MDM_SET_CA])
+        mdm_conf_make_issuer(check, p, conf, vhost_url, trust, site);
     return site;
 }

@@ -10,6 +10,7 @@
 #include <http_core.h>
 #include <http_log.h>
 
+#include "crl_cache.h"
 #include "signer_ssl.h"
 #include "store_dbd.h"
 #include "store_schema.h"
@@ -57,28 +58,64 @@ static void warn_self_signed(apr_pool_t *p, server_rec *s, apr_hash_t *told, X50
 }
 
 /* A date that has come must not keep httpd, with all its other sites, from starting. */
-static void warn_expired(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_ca_t *ca,
-                         apr_int64_t now)
+static void warn_expired(apr_pool_t *p, server_rec *s, apr_hash_t *told, const char *role,
+                         X509 *cert, const char *file, apr_int64_t now)
 {
-    X509 *cert = ca ? mdm_ca_signer(ca)->cert : NULL;
-    const char *file = mdm_conf_server(s)->ca_certificate;
-
-    if (cert && (mdm_x509_not_after(cert) <= now || mdm_x509_not_before(cert) > now) &&
+    if ((mdm_x509_not_after(cert) <= now || mdm_x509_not_before(cert) > now) &&
         first_time(p, told, apr_pstrcat(p, "expired ", file, NULL)))
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "%s: the CA certificate in %s is not valid now: %s; no device can be enrolled "
+                     "%s: the %s certificate in %s is not valid now: %s; no device can be enrolled "
                      "until there is another, or the clock is right",
-                     code(p, MDM_MSG_CA_NOT_VALID), file,
+                     code(p, MDM_MSG_CA_NOT_VALID), role, file,
                      mdm_x509_not_after(cert) <= now ? "expired" : "not yet");
 }
 
-static void note_shared_key(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_ca_t *ca)
+static void warn_ends_soon(apr_pool_t *p, server_rec *s, apr_hash_t *told, const char *what,
+                           apr_int64_t left, apr_int64_t wanted, const char *remedy)
 {
+    if (left > 0 && left < wanted && first_time(p, told, apr_pstrcat(p, "ends ", what, NULL)))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "%s: %s ends in %" APR_INT64_T_FMT " days; %s", code(p, MDM_MSG_CA_ENDS_SOON),
+                     what, left / (24 * 60 * 60), remedy);
+}
+
+/* An RA has to be replaced in time, too, but no certificate ends with it. */
+#define RA_WARNING (30 * 24 * 60 * 60)
+
+static void warn_issuer(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_site_t *site,
+                        apr_int64_t now)
+{
+    const mdm_server_conf_t *conf = mdm_conf_server(s);
+    const mdm_scep_settings_t *scep = &site->scep;
+    X509 *ca, *ra;
+
+    if (!scep->rules.ca)
+        return;
+    ca = mdm_ca_signer(scep->rules.ca)->cert;
+    ra = scep->responder->cert;
+    warn_expired(p, s, told, "CA", ca, conf->ca_certificate, now);
+    warn_ends_soon(p, s, told, apr_psprintf(p, "the CA certificate in %s", conf->ca_certificate),
+                   mdm_x509_not_after(ca) - now, mdm_ca_validity(scep->rules.ca),
+                   "certificates issued now end with it, before MDMEnrollValidity; let another one "
+                   "follow (MDMEnrollNextCA)");
+    if (ra == ca)
+        return;
+    warn_expired(p, s, told, "RA", ra, conf->ra_certificate, now);
+    warn_ends_soon(p, s, told, apr_psprintf(p, "the RA certificate in %s", conf->ra_certificate),
+                   mdm_x509_not_after(ra) - now, RA_WARNING,
+                   "make another one (mdm-enroll-admin make-ra)");
+}
+
+static void note_shared_key(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_site_t *site)
+{
+    const mdm_ca_t *ca = site->scep.rules.ca;
     const char *file = mdm_conf_server(s)->ca_certificate;
 
-    if (ca && first_time(p, told, file))
+    if (ca && site->scep.responder == mdm_ca_signer(ca) && first_time(p, told, file))
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "%s: the key of %s both signs certificates and opens SCEP messages",
+                     "%s: the key of %s both signs certificates and opens SCEP messages, which "
+                     "anybody may send: who finds a way to have it decrypt or sign at will has a "
+                     "CA; an RA with a key of its own parts the two (MDMEnrollRA)",
                      code(p, MDM_MSG_CA_SHARED_KEY), file);
 }
 
@@ -119,11 +156,12 @@ int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
             continue;
         if (site->signer)
             warn_self_signed(ptemp, s, told, site->signer->cert);
-        warn_expired(ptemp, s, told, site->scep.ca, now);
+        warn_issuer(ptemp, s, told, site, now);
         warn_file_mode(ptemp, s, told, conf->ca_key);
+        warn_file_mode(ptemp, s, told, conf->ra_key);
         warn_file_mode(ptemp, s, told, conf->signer_key);
         warn_file_mode(ptemp, s, told, conf->bind_file);
-        note_shared_key(ptemp, s, told, site->scep.ca);
+        note_shared_key(ptemp, s, told, site);
     }
     return OK;
 }
@@ -152,9 +190,32 @@ static const mdm_store_t *find_store(apr_pool_t *p, server_rec *s, apr_hash_t *s
     return store;
 }
 
+/* One list for each CA and store. NULL where there is no CA, or it may not sign any. */
+static const mdm_crl_source_t *find_crl(apr_pool_t *p, server_rec *s, apr_hash_t *crls,
+                                        const mdm_site_t *site)
+{
+    const mdm_ca_t *ca = site->scep.rules.ca;
+    const mdm_crl_source_t *crl;
+    const char *key;
+
+    if (!ca || !site->store || !mdm_ca_signs_crls(ca))
+        return NULL;
+    key = apr_psprintf(p, "%p %s", (const void *)site->store,
+                       mdm_x509_fingerprint(p, mdm_ca_signer(ca)->cert));
+    crl = apr_hash_get(crls, key, APR_HASH_KEY_STRING);
+    if (!crl) {
+        crl = mdm_crl_cache_create(p, ca, site->store);
+        if (!crl)
+            ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "%s: no CRL can be made: no mutex",
+                         code(p, MDM_MSG_CRYPTO));
+        apr_hash_set(crls, key, APR_HASH_KEY_STRING, crl);
+    }
+    return crl;
+}
+
 void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
 {
-    apr_hash_t *stores = apr_hash_make(p);
+    apr_hash_t *stores = apr_hash_make(p), *crls = apr_hash_make(p);
     server_rec *s;
 
     for (s = main_server; s; s = s->next) {
@@ -163,6 +224,7 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
         if (!site)
             continue;
         site->store = find_store(p, s, stores, site);
+        site->scep.crl = find_crl(p, s, crls, site);
         if (site->ldap)
             site->directory = mdm_directory_ldap(p, site->ldap);
     }

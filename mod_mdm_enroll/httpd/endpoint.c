@@ -11,10 +11,10 @@
 #include <http_ssl.h>
 #include <http_vhost.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 
 #include "http.h"
 #include "log.h"
+#include "surroundings.h"
 
 APLOG_USE_MODULE(mdm_enroll);
 
@@ -33,13 +33,13 @@ static mdm_endpoint_t endpoint_of(request_rec *r)
     return MDM_ENDPOINT_NONE;
 }
 
-/* SCEP protects its own messages. */
+/* SCEP protects its own messages; certificates and CRLs are public. */
 static int secure(request_rec *r, mdm_endpoint_t endpoint)
 {
     const mdm_site_t *site = mdm_conf_server(r->server)->site;
 
-    return site &&
-           (endpoint == MDM_ENDPOINT_SCEP || site->base_url || ap_ssl_conn_is_ssl(r->connection));
+    return site && ((endpoint != MDM_ENDPOINT_PROFILE && endpoint != MDM_ENDPOINT_DEVICE) ||
+                    site->base_url || ap_ssl_conn_is_ssl(r->connection));
 }
 
 int mdm_endpoint_store(request_rec *r)
@@ -103,21 +103,6 @@ int mdm_endpoint_claim(request_rec *r)
     return OK;
 }
 
-static apr_int64_t clock_now(void *context)
-{
-    (void)context;
-    return apr_time_sec(apr_time_now());
-}
-
-static int random_bytes(void *context, unsigned char *bytes, apr_size_t len)
-{
-    (void)context;
-    if (RAND_bytes(bytes, (int)len) == 1)
-        return 1;
-    ERR_clear_error();
-    return 0;
-}
-
 static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
 {
     memset(call, 0, sizeof(*call));
@@ -132,8 +117,8 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
     call->world.rules = site->rules;
     call->world.directory = site->directory;
     call->world.policy = site->requirements->nelts ? &call->policy : NULL;
-    call->world.now = clock_now;
-    call->world.random = random_bytes;
+    call->world.now = mdm_clock_now;
+    call->world.random = mdm_random_bytes;
 }
 
 static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
@@ -145,6 +130,10 @@ static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
         return mdm_endpoint_device(call);
     case MDM_ENDPOINT_SCEP:
         return mdm_endpoint_scep(call);
+    case MDM_ENDPOINT_CA:
+        return mdm_endpoint_ca(call);
+    case MDM_ENDPOINT_CRL:
+        return mdm_endpoint_crl(call);
     default:
         return DECLINED;
     }
@@ -226,6 +215,20 @@ mdm_ota_request_t mdm_endpoint_request(const mdm_call_t *call)
                                  endpoint_url(call, MDM_ENDPOINT_SCEP), NULL};
 
     return request;
+}
+
+const char *mdm_endpoint_parameter(request_rec *r, const char *name)
+{
+    const char *args = r->args ? r->args : "";
+    apr_size_t len = strlen(name);
+
+    while (*args) {
+        const char *one = ap_getword(r->pool, &args, '&');
+
+        if (!strncmp(one, name, len) && one[len] == '=')
+            return one + len + 1;
+    }
+    return NULL;
 }
 
 int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_reply_t *reply,

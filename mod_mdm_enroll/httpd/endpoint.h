@@ -51,9 +51,14 @@ int mdm_endpoint_handle(request_rec *r);
 int mdm_endpoint_profile(mdm_call_t *call);
 int mdm_endpoint_device(mdm_call_t *call);
 int mdm_endpoint_scep(mdm_call_t *call);
+int mdm_endpoint_ca(mdm_call_t *call);
+int mdm_endpoint_crl(mdm_call_t *call);
 
 /* What core needs to know of the request: the signer and the URLs of this vhost. */
 mdm_ota_request_t mdm_endpoint_request(const mdm_call_t *call);
+
+/* The value of a parameter of the query as it stands there, not decoded; NULL if it is absent. */
+const char *mdm_endpoint_parameter(request_rec *r, const char *name);
 
 /* Refuse as the endpoint's client understands it. Returns what the handler is to return. */
 int mdm_endpoint_refuse(request_rec *r, mdm_result_t result);

@@ -11,21 +11,6 @@
 
 APLOG_USE_MODULE(mdm_enroll);
 
-/* The value of a parameter of the query as it stands there, not decoded; NULL if it is absent. */
-static const char *parameter(request_rec *r, const char *name)
-{
-    const char *args = r->args ? r->args : "";
-    apr_size_t len = strlen(name);
-
-    while (*args) {
-        const char *one = ap_getword(r->pool, &args, '&');
-
-        if (!strncmp(one, name, len) && one[len] == '=')
-            return one + len + 1;
-    }
-    return NULL;
-}
-
 static void tell(request_rec *r, const mdm_scep_facts_t *facts)
 {
     mdm_http_variable(r, "MDM_TRANSACTION", facts->transaction);
@@ -40,7 +25,7 @@ static int pki_operation(mdm_call_t *call, const char *message, apr_size_t len)
 {
     request_rec *r = call->r;
     mdm_scep_reply_t reply = {0};
-    mdm_scep_facts_t facts = {"", "", "", "", "", ""};
+    mdm_scep_facts_t facts = {"", "", "", "", "", "", ""};
     mdm_result_t result = mdm_scep_pki_operation(r->pool, &call->site->scep, &call->world, message,
                                                  len, &reply, &facts);
 
@@ -49,8 +34,9 @@ static int pki_operation(mdm_call_t *call, const char *message, apr_size_t len)
         return mdm_http_refuse(r, result);
     if (result.kind == MDM_OK) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "scep: enrollment %s, user %s, UDID %s, serial %s, certificate %s",
-                      facts.enrollment, facts.user, facts.udid, facts.serial, facts.certificate);
+                      "scep: %s: enrollment %s, user %s, UDID %s, serial %s, certificate %s",
+                      facts.operation, facts.enrollment, facts.user, facts.udid, facts.serial,
+                      facts.certificate);
     } else {
         mdm_http_variable(r, "MDM_RESULT", mdm_result_code(r->pool, result.message));
         mdm_log_result(r, &result);
@@ -70,7 +56,7 @@ static int post(mdm_call_t *call)
 static int get(mdm_call_t *call)
 {
     request_rec *r = call->r;
-    const char *encoded = parameter(r, "message");
+    const char *encoded = mdm_endpoint_parameter(r, "message");
     const char *message;
     apr_size_t len;
     mdm_result_t result = mdm_scep_decode_get(r->pool, encoded ? encoded : "", &message, &len);
@@ -88,8 +74,8 @@ static int answer(request_rec *r, const mdm_scep_reply_t *reply)
 int mdm_endpoint_scep(mdm_call_t *call)
 {
     request_rec *r = call->r;
-    const char *operation = parameter(r, "operation");
-    mdm_scep_reply_t reply = {0};
+    const char *operation = mdm_endpoint_parameter(r, "operation");
+    const mdm_scep_settings_t *scep = &call->site->scep;
 
     mdm_http_variable(r, "MDM_PHASE", "scep");
     if (r->method_number != M_GET && r->method_number != M_POST)
@@ -99,16 +85,17 @@ int mdm_endpoint_scep(mdm_call_t *call)
     if (r->method_number == M_GET && operation) {
         if (!strcmp(operation, "PKIOperation"))
             return get(call);
-        if (!strcmp(operation, "GetCACaps")) {
-            mdm_scep_get_ca_caps(&reply);
-            return answer(r, &reply);
-        }
+        if (!strcmp(operation, "GetCACaps"))
+            return answer(r, &scep->ca_caps);
         if (!strcmp(operation, "GetCACert"))
-            return answer(r, &call->site->scep.ca_cert);
+            return answer(r, &scep->ca_cert);
+        if (!strcmp(operation, "GetNextCACert") && scep->next_ca_cert.body)
+            return answer(r, &scep->next_ca_cert);
     }
     return mdm_http_refuse(
         r, mdm_result_make(r->pool, MDM_MSG_SCEP_OPERATION,
-                           "%s with operation=%s; wanted: GET of GetCACaps, GetCACert or "
+                           "%s with operation=%s; wanted: GET of GetCACaps, GetCACert, %sor "
                            "PKIOperation, or POST of PKIOperation",
-                           r->method, mdm_result_quote_text(r->pool, operation)));
+                           r->method, mdm_result_quote_text(r->pool, operation),
+                           scep->next_ca_cert.body ? "GetNextCACert " : ""));
 }

@@ -53,12 +53,13 @@ static const char sweep_challenges[] =
 
 static const char insert_certificate[] =
     "INSERT INTO certificate (serial, issuer, enrollment, purpose, request, poll, authority, "
-    "fingerprint, der, not_before, not_after, issued_at, revoked_at, revocation_reason) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %lld, %lld) "
+    "fingerprint, der, not_before, not_after, issued_at, revoked_at, revocation_reason, used_for) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %lld, %lld, %s) "
     "ON CONFLICT DO NOTHING";
 #define SELECT_CERTIFICATE_WITH(der)                                                               \
     "SELECT serial, issuer, enrollment, purpose, request, poll, authority, fingerprint, " der      \
-    ", not_before, not_after, issued_at, revoked_at, revocation_reason FROM certificate WHERE "
+    ", not_before, not_after, issued_at, revoked_at, revocation_reason, used_for "                 \
+    "FROM certificate WHERE "
 #define SELECT_CERTIFICATE SELECT_CERTIFICATE_WITH("der")
 static const char select_certificate_by_fingerprint[] = SELECT_CERTIFICATE "fingerprint = %s";
 static const char select_certificate_by_request[] = SELECT_CERTIFICATE "request = %s";
@@ -74,14 +75,19 @@ static const char revoke_certificate[] =
     "WHERE fingerprint = %s AND revoked_at = 0";
 static const char supersede_certificates[] =
     "UPDATE certificate SET revoked_at = %lld, revocation_reason = %lld "
-    "WHERE enrollment = %s AND authority = %s AND fingerprint <> %s AND revoked_at = 0";
+    "WHERE enrollment = %s AND authority = %s AND revoked_at = 0 AND request NOT IN "
+    "(SELECT used_for FROM challenge WHERE hash = %s "
+    "UNION SELECT used_for FROM certificate WHERE fingerprint = %s)";
+static const char spend_certificate[] =
+    "UPDATE certificate SET used_for = %s WHERE fingerprint = %s AND used_for = %s "
+    "AND revoked_at = 0";
 static const char select_revoked[] =
     SELECT_CERTIFICATE_WITH("''") "revoked_at > 0 AND revoked_at < %lld AND not_after > %lld "
                                   "AND issuer IN (%s, '') ORDER BY serial";
 
 #define ENROLLMENT_COLUMNS 15
 #define CHALLENGE_COLUMNS 7
-#define CERTIFICATE_COLUMNS 14
+#define CERTIFICATE_COLUMNS 15
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -368,7 +374,8 @@ static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_c
                           decimal(p, row->not_after),
                           decimal(p, row->issued_at),
                           decimal(p, row->revoked_at),
-                          decimal(p, row->revocation_reason)};
+                          decimal(p, row->revocation_reason),
+                          row->used_for};
 
     return change(context, p, "storing a certificate", insert_certificate, args, COUNT(args), won);
 }
@@ -385,6 +392,7 @@ static mdm_result_t parse_certificate(apr_pool_t *p, const char *const *values,
         .authority = values[6],
         .fingerprint = values[7],
         .der = values[8],
+        .used_for = values[14],
     };
     if (!mdm_purpose_parse(values[3], &row->purpose) ||
         !parse_decimal(values[9], &row->not_before) ||
@@ -455,11 +463,20 @@ static mdm_result_t certificate_revoke(void *context, apr_pool_t *p, const char 
     return change(context, p, "revoking a certificate", revoke_certificate, args, COUNT(args), won);
 }
 
-static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
-                                          const char *authority, const char *keep, apr_int64_t now)
+static mdm_result_t certificate_spend(void *context, apr_pool_t *p, const char *fingerprint,
+                                      const char *before, const char *used_for, int *won)
 {
-    const char *args[] = {decimal(p, now), decimal(p, MDM_REVOCATION_SUPERSEDED), enrollment,
-                          authority, keep};
+    const char *args[] = {used_for, fingerprint, before};
+
+    return change(context, p, "renewing a certificate", spend_certificate, args, COUNT(args), won);
+}
+
+static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
+                                          const char *authority, apr_int64_t now)
+{
+    const char *args[] = {decimal(p, now), decimal(p, MDM_REVOCATION_SUPERSEDED),
+                          enrollment,      authority,
+                          authority,       authority};
     int rows;
 
     return change(context, p, "revoking superseded certificates", supersede_certificates, args,
@@ -541,6 +558,7 @@ const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
         .certificate_by_poll = certificate_by_poll,
         .certificate_count = certificate_count,
         .certificate_revoke = certificate_revoke,
+        .certificate_spend = certificate_spend,
         .certificate_supersede = certificate_supersede,
         .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,

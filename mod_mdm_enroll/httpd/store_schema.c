@@ -23,6 +23,7 @@
     "issued_at BIGINT NOT NULL, "                                                                  \
     "revoked_at BIGINT NOT NULL DEFAULT 0, "                                                       \
     "revocation_reason BIGINT NOT NULL DEFAULT 0, "                                                \
+    "used_for VARCHAR(64) NOT NULL DEFAULT '', "                                                   \
     "PRIMARY KEY (serial, issuer))"
 /* What is revoked is little of much: an index of all would cost each issue. */
 #define INDEX_CERTIFICATE                                                                          \

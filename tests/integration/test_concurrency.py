@@ -5,6 +5,7 @@ wins, every other is told so, and the enrollment goes on."""
 import collections
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from harness import pki, scep
 from harness.database import PostgresDatabase, SqliteDatabase
@@ -90,15 +91,17 @@ def test_scep_with_different_keys(pair, keys, purpose):
     assert {r.status for r in responses} == {200}
     replies = [request.open(response.body, ca_file)
                for request, response in zip(requests, responses)]
-    assert collections.Counter(r.status for r in replies) == {scep.SUCCESS: 1,
-                                                              scep.FAILURE: COPIES - 1}
+    won = [r.status for r in replies].count(scep.SUCCESS)
+    assert 1 <= won <= 3  # as many as a device may need whose replies are lost
     assert {r.fail_info for r in replies if r.status == scep.FAILURE} == {"badRequest"}
-    expect_in_all(pair, COPIES - 1, "SCEP_CHALLENGE", "ENROLLMENT_STATE")
-    (count,) = pair[0].database.query(
-        "SELECT count(*) FROM certificate WHERE enrollment = (SELECT id FROM enrollment WHERE "
-        f"udid = '{walk.device.udid}') AND purpose = '{purpose}'")
-    assert count == ("1",)
-    index = [r.status for r in replies].index(scep.SUCCESS)
+    expect_in_all(pair, COPIES - won, "SCEP_CHALLENGE", "ENROLLMENT_STATE")
+    issued = pair[0].database.query(
+        "SELECT fingerprint, revoked_at FROM certificate WHERE enrollment = (SELECT id FROM "
+        f"enrollment WHERE udid = '{walk.device.udid}') AND purpose = '{purpose}'")
+    assert won <= len(issued) <= 3
+    (live,) = [fingerprint for fingerprint, revoked_at in issued if revoked_at == "0"]
+    index = [r.certificate and r.certificate.fingerprint(hashes.SHA256()).hex()
+             for r in replies].index(live)
     walk.identity = pair[0].world.maker.store(replies[index].certificate, requests[index].key)
     if purpose == "identity":
         walk.deliver()

@@ -128,7 +128,7 @@ BROKEN = {
                               f'<Location "{SCEP}"> is the endpoint scep already',
                               "wanted: a path of its own for each"),
     "unknown endpoint": Broken(location("/other", "enroll"), '"enroll" is not an endpoint',
-                               "wanted: profile, device or scep"),
+                               "wanted: profile, device, scep, ca or crl"),
     "in Directory": Broken(location("/srv", "scep", "Directory"), "<Directory>",
                            'wanted: directly in <Location "/path">'),
     "in Files": Broken(location("scep", "scep", "Files"), "<Files>",
@@ -208,9 +208,10 @@ BROKEN = {
     "CA: another's key": Broken("MDMEnrollCA {site.ca.cert_file} {ec.key_file}", "{ec.key_file}",
                                 "does not belong to the first certificate in {site.ca.cert_file}"),
     "CA: leaf": Broken(ca("leaf"), "CN=Unfit CA", "wanted is basicConstraints with CA:TRUE"),
-    "CA: ECDSA": Broken(ca("ec"), "CN=Unfit CA", "wanted is an RSA key of at least 2048 bits"),
+    "CA: ECDSA": Broken(ca("ec"), "CN=Unfit CA", "wanted is an RSA key of 2048 to 8192 bits "
+                        "(devices encrypt to it), or an RA with such a key (MDMEnrollRA)"),
     "CA: 1024 bits": Broken(ca("small"), "CN=Unfit CA",
-                            "wanted is an RSA key of at least 2048 bits"),
+                            "wanted is an RSA key of 2048 to 8192 bits"),
     "CA: usage": Broken(ca("signs_only"), "CN=Unfit CA",
                         "wanted is keyUsage with keyCertSign, digitalSignature and "
                         "keyEncipherment"),

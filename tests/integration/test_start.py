@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from harness import httpd, pki, slapd
 from harness.http import curl
+from harness.pki import days
 from harness.ports import free_port
 from harness.process import run
 from harness.site import (ID, PROFILE, Site, certificate, endpoints, htpasswd, vhost,
@@ -17,7 +18,7 @@ HOST = Site.HOST
 def test_warnings_at_start(world, own_site):
     """Once for each file and each certificate, however many hosts use it."""
     maker = world.maker
-    issuing = maker.issue("O=Test, CN=Open CA", ca=True, key=world.site.ca.key)
+    issuing = maker.issue("O=Test, CN=Open CA", ca=True, key=world.site.ca.key, end=days(300))
     issuing.key_file.chmod(0o644)
     signing = maker.issue("O=Test, CN=Self", key=world.signer.key)
     signing.key_file.chmod(0o640)
@@ -45,6 +46,10 @@ def test_warnings_at_start(world, own_site):
     assert f"vhost {HOST} ({site.httpd.config_file}:" in selves and "CN=Self" in selves
     (shared,) = site.log.lines(ID["CA_SHARED_KEY"])
     assert str(issuing.cert_file) in shared and ":notice]" in shared
+    assert "MDMEnrollRA" in shared
+    site.expect("CA_ENDS_SOON")
+    (ends,) = site.log.lines(ID["CA_ENDS_SOON"])
+    assert f"the CA certificate in {issuing.cert_file} ends in 299 days" in ends
     # They are warnings: it works.
     response = curl(site.url(PROFILE), user=("alice", slapd.password("alice")),
                     root=own.cert_file, connect_to=site.port)

@@ -101,7 +101,6 @@ DIFFERENCES = {
     "identifier": ("MDMEnrollIdentifier com.example.another", "another site"),
     "server": ("MDMEnrollServer https://another.test/mdm", "another site"),
     "topic": (f"MDMEnrollTopic {TOPIC}", "another site"),
-    "ca": ("MDMEnrollCA {ca.cert_file} {ca.key_file}", "another site"),
     "requirement": ("MDMEnrollRequire true", "other rules"),
     "directory": ("MDMEnrollDirectory ldap://127.0.0.1:9/dc=example?uid", "other rules"),
     "group": ("MDMEnrollDirectoryGroup cn=another,dc=example", "other rules"),
@@ -114,11 +113,9 @@ DIFFERENCES = {
 
 @pytest.fixture(scope="module")
 def twins(world):
-    ca = world.maker.issue("O=Test, CN=Another CA", ca=True, key=world.site.ca.key)
-
     def hosts_of_twins(site):
         return site.tls_vhost(site.HOST) + "".join(
-            site.tls_vhost(f"{name}.test", line.format(ca=ca, device_ca=world.device_ca) + "\n",
+            site.tls_vhost(f"{name}.test", line.format(ca=world.site.ca, device_ca=world.device_ca) + "\n",
                            authentication=htpasswd(world))
             for name, (line, _) in DIFFERENCES.items())
     site = world.make_site("twins", vhosts=hosts_of_twins).start()

@@ -12,9 +12,21 @@
 
 #define ROW(array, i, type) APR_ARRAY_IDX(array, i, type *)
 
-/* Counts a call. True when it has to fail on this side of its effect. */
+static void call_rival(fake_store_t *fake)
+{
+    void (*rival)(fake_store_t *, void *) = fake->rival;
+
+    fake->rival = NULL;
+    fake->rival_at = 0;
+    rival(fake, fake->rival_context);
+}
+
+/* Counts a call, after what another request does right before it. True when it has to fail on this
+ * side of its effect. */
 static int fails_before(fake_store_t *fake)
 {
+    if (fake->rival != NULL && fake->rival_at == fake->calls + 1)
+        call_rival(fake);
     fake->calls++;
     return fake->fail_at != 0 && !fake->fail_after && fake->calls == fake->fail_at;
 }
@@ -70,6 +82,7 @@ static mdm_certificate_t *copy_certificate(apr_pool_t *p, const mdm_certificate_
     copy->poll = apr_pstrdup(p, row->poll);
     copy->authority = apr_pstrdup(p, row->authority);
     copy->fingerprint = apr_pstrdup(p, row->fingerprint);
+    copy->used_for = apr_pstrdup(p, row->used_for);
     copy->der = apr_pstrdup(p, row->der);
     return copy;
 }
@@ -161,11 +174,8 @@ static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_e
     fake_store_t *fake = context;
     mdm_enrollment_t *found;
 
-    if (fake->rival != NULL) {
-        void (*rival)(fake_store_t *, void *) = fake->rival;
-        fake->rival = NULL;
-        rival(fake, fake->rival_context);
-    }
+    if (fake->rival != NULL && fake->rival_at == 0)
+        call_rival(fake);
     if (fails_before(fake))
         return unavailable(p);
     *won = 0;
@@ -403,18 +413,45 @@ static mdm_result_t certificate_revoke(void *context, apr_pool_t *p, const char 
     return done(fake, p);
 }
 
-static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
-                                          const char *authority, const char *keep, apr_int64_t now)
+static mdm_result_t certificate_spend(void *context, apr_pool_t *p, const char *fingerprint,
+                                      const char *before, const char *used_for, int *won)
 {
     fake_store_t *fake = context;
+    mdm_certificate_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    found = fake_store_certificate(fake, fingerprint);
+    *won = found != NULL && strcmp(found->used_for, before) == 0 && found->revoked_at == 0;
+    if (*won)
+        found->used_for = apr_pstrdup(fake->pool, used_for);
+    fake->writes += *won;
+    return done(fake, p);
+}
+
+/* The request that an authority is used for; "" if there is none. */
+static const char *used_for(fake_store_t *fake, const char *authority)
+{
+    const mdm_challenge_t *challenge = fake_store_challenge(fake, authority);
+    const mdm_certificate_t *cert = fake_store_certificate(fake, authority);
+
+    return challenge != NULL ? challenge->used_for : cert != NULL ? cert->used_for : "";
+}
+
+static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
+                                          const char *authority, apr_int64_t now)
+{
+    fake_store_t *fake = context;
+    const char *keep;
     int changed = 0;
 
     if (fails_before(fake))
         return unavailable(p);
+    keep = used_for(fake, authority);
     for (int i = 0; i < fake->certificates->nelts; i++) {
         mdm_certificate_t *row = ROW(fake->certificates, i, mdm_certificate_t);
         if (strcmp(row->enrollment, enrollment) == 0 && strcmp(row->authority, authority) == 0 &&
-            strcmp(row->fingerprint, keep) != 0)
+            strcmp(row->request, keep) != 0)
             changed |= revoke_row(row, MDM_REVOCATION_SUPERSEDED, now);
     }
     fake->writes += changed;
@@ -472,6 +509,14 @@ void fake_store_fail(fake_store_t *fake, int nth, int after_effect)
     fake->fail_after = after_effect;
 }
 
+void fake_store_rival(fake_store_t *fake, int nth, void (*rival)(fake_store_t *fake, void *context),
+                      void *context)
+{
+    fake->rival = rival;
+    fake->rival_context = context;
+    fake->rival_at = fake->calls + nth;
+}
+
 void fake_store_reset(fake_store_t *fake)
 {
     apr_pool_clear(fake->pool);
@@ -481,6 +526,7 @@ void fake_store_reset(fake_store_t *fake)
     fake->refusals = apr_hash_make(fake->pool);
     fake->calls = fake->writes = fake->sweeps = 0;
     fake->rival = NULL;
+    fake->rival_at = 0;
     fake_store_fail(fake, 0, 0);
 }
 
@@ -506,6 +552,7 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .certificate_by_poll = certificate_by_poll,
         .certificate_count = certificate_count,
         .certificate_revoke = certificate_revoke,
+        .certificate_spend = certificate_spend,
         .certificate_supersede = certificate_supersede,
         .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,

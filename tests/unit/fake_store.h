@@ -31,6 +31,7 @@ typedef struct fake_store_t {
     /* Called once, right before the next enrollment_advance: what another request does meanwhile.
      */
     void (*rival)(struct fake_store_t *fake, void *context);
+    int rival_at; /* not 0: right before the call counted so instead */
     void *rival_context;
 } fake_store_t;
 
@@ -42,6 +43,10 @@ void fake_store_reset(fake_store_t *fake);
 /* Let the nth call from now (1 is the next) fail with MDM_MSG_STORE_UNAVAILABLE, without effect or
  * after it took effect. 0: none. */
 void fake_store_fail(fake_store_t *fake, int nth, int after_effect);
+
+/* Let rival come right before the nth call from now, once. */
+void fake_store_rival(fake_store_t *fake, int nth,
+                      void (*rival)(struct fake_store_t *fake, void *context), void *context);
 
 /* The live row, to be looked at or changed by the test; NULL if there is none. */
 mdm_enrollment_t *fake_store_enrollment(fake_store_t *fake, const char *id);

@@ -243,6 +243,7 @@ mdm_certificate_t ota_certificate(const ota_site_t *site, X509 *cert, mdm_purpos
         .request = mdm_x509_serial(pki_pool, cert),
         .fingerprint = mdm_x509_fingerprint(pki_pool, cert),
         .der = "",
+        .used_for = "",
         .not_before = mdm_x509_not_before(cert),
         .not_after = mdm_x509_not_after(cert),
         .issued_at = site->fake->clock,

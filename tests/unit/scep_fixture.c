@@ -17,6 +17,7 @@
 
 EVP_PKEY *ca_key, *key, *other_key;
 mdm_signer_t signer;
+mdm_trust_t *trust;
 mdm_scep_settings_t settings;
 fake_world_t *fake;
 mdm_result_t result;
@@ -28,6 +29,7 @@ int setup(void **state)
 {
     const pki_opts_t opts = {.constraints = PKI_CA};
     int failed = pki_setup(state);
+    static mdm_ca_settings_t ca_settings;
     mdm_ca_t *ca;
 
     ca_key = pki_key_rsa(2048);
@@ -37,11 +39,17 @@ int setup(void **state)
                             .key = ca_key};
     fake = fake_world_create(pki_pool);
     fake->clock = apr_time_sec(apr_time_now());
-    if (mdm_ca_create(pki_pool, &signer, &ca).kind != MDM_OK)
+    ca_settings = (mdm_ca_settings_t){
+        .signer = &signer, .responder = 1, .organization = "Example", .validity = 365 * DAY};
+    trust = mdm_trust_create(pki_pool);
+    if (mdm_ca_create(pki_pool, &ca_settings, &ca).kind != MDM_OK ||
+        mdm_trust_add_identity_ca(trust, signer.cert).kind != MDM_OK)
         return 1;
     settings = (mdm_scep_settings_t){
-        .ca = ca, .organization = "Example", .lifetime = SCEP_LIFETIME, .validity = 365 * DAY};
-    return failed;
+        .rules = {.ca = ca, .trust = trust, .lifetime = SCEP_LIFETIME, .renewal = 30 * DAY},
+        .responder = &signer,
+    };
+    return failed || mdm_scep_prepare(pki_pool, &settings).kind != MDM_OK;
 }
 
 mdm_enrollment_t *the_row(void)
@@ -83,10 +91,16 @@ int issued(void)
     return fake->store->certificates->nelts;
 }
 
+mdm_certificate_t *recorded(int index)
+{
+    assert_true(index < issued());
+    return APR_ARRAY_IDX(fake->store->certificates, index, mdm_certificate_t *);
+}
+
 const mdm_certificate_t *record(void)
 {
     assert_int_equal(issued(), 1);
-    return APR_ARRAY_IDX(fake->store->certificates, 0, mdm_certificate_t *);
+    return recorded(0);
 }
 
 /* Every exchange: the answer is of the form promised, and OpenSSL's error queue is clean. */
@@ -121,6 +135,16 @@ void ask(const scep_opts_t *opts)
 scep_opts_t sound(void)
 {
     return (scep_opts_t){.key = key, .recipient = signer.cert, .challenge = SECRET};
+}
+
+void granted_anew(int index)
+{
+    if (result.kind != MDM_OK)
+        fail_msg("refused: %s", result.log);
+    assert_string_equal(answer.status, "0");
+    assert_int_equal(answer.certificates, 1);
+    assert_int_equal(issued(), index + 1);
+    assert_string_equal(mdm_x509_fingerprint(pki_pool, answer.cert), recorded(index)->fingerprint);
 }
 
 void granted(void)

@@ -21,6 +21,7 @@
 
 extern EVP_PKEY *ca_key, *key, *other_key; /* RSA-2048 */
 extern mdm_signer_t signer;                /* the CA's */
+extern mdm_trust_t *trust;                 /* knows the CA's certificates as identities */
 extern mdm_scep_settings_t settings;
 extern fake_world_t *fake;
 
@@ -50,8 +51,12 @@ void granted(void);
 void refused(mdm_message_t message, const char *fail_info);
 void malformed(mdm_message_t message);
 
-/* How many certificates are recorded, and the only one. */
+/* The last exchange gave SUCCESS and a certificate that is the last of so many more than one. */
+void granted_anew(int index);
+
+/* How many certificates are recorded, one of them, and the only one. */
 int issued(void);
+mdm_certificate_t *recorded(int index);
 const mdm_certificate_t *record(void);
 
 /* Nothing was written since arrange(). */

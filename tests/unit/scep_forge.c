@@ -115,6 +115,7 @@ static scep_bytes_t make_request(const scep_opts_t *opts)
 
     X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(csr), "CN", MBSTRING_UTF8,
                                (const unsigned char *)cn, -1, -1, 0);
+    check(X509_REQ_set_version(csr, opts->request_version), "X509_REQ_set_version");
     check(X509_REQ_set_pubkey(csr, opts->key), "X509_REQ_set_pubkey");
     if (opts->challenge != NULL)
         add_challenge(csr, opts, NID_pkcs9_challengePassword);
@@ -239,7 +240,8 @@ static void add_signer(CMS_ContentInfo *cms, const scep_opts_t *opts, const char
 {
     static const char nonces[] = SCEP_NONCE SCEP_NONCE;
     EVP_PKEY *key = opts->signer_key != NULL ? opts->signer_key : opts->key;
-    X509 *cert = pki_cert(name, key, NULL, NULL, NULL);
+    X509 *cert =
+        opts->signer_cert != NULL ? opts->signer_cert : pki_cert(name, key, NULL, NULL, NULL);
     const char *type = opts->type != NULL ? opts->type : "19";
     const char *transaction = opts->transaction != NULL ? opts->transaction : "transaction-1";
     unsigned int flags = CMS_BINARY | CMS_PARTIAL | CMS_NOSMIMECAP;
@@ -262,6 +264,9 @@ static void add_signer(CMS_ContentInfo *cms, const scep_opts_t *opts, const char
     add_attribute(si, opts, SCEP_OID_TYPE, V_ASN1_PRINTABLESTRING, type, (int)strlen(type));
     add_attribute(si, opts, SCEP_OID_NONCE, V_ASN1_OCTET_STRING, nonces,
                   opts->nonce_len != 0 ? opts->nonce_len : 16);
+    if (opts->clear_challenge)
+        add_attribute(si, opts, "1.2.840.113549.1.9.7", V_ASN1_PRINTABLESTRING, opts->challenge,
+                      (int)strlen(opts->challenge));
 }
 
 scep_bytes_t scep_message(const scep_opts_t *opts)
@@ -274,7 +279,8 @@ scep_bytes_t scep_message(const scep_opts_t *opts)
 
     check(cms != NULL, "CMS_sign");
     if (opts->plain != NULL)
-        content = (scep_bytes_t){(const unsigned char *)opts->plain, strlen(opts->plain)};
+        content = (scep_bytes_t){(const unsigned char *)opts->plain,
+                                 opts->plain_len > 0 ? opts->plain_len : strlen(opts->plain)};
     else
         content = make_request(opts);
     if (!opts->not_enveloped)
@@ -343,6 +349,12 @@ static apr_status_t free_cert(void *cert)
     return APR_SUCCESS;
 }
 
+static apr_status_t free_crl(void *crl)
+{
+    X509_CRL_free(crl);
+    return APR_SUCCESS;
+}
+
 static void read_bag(const unsigned char *der, long len, scep_answer_t *answer)
 {
     const unsigned char *at = der;
@@ -352,8 +364,14 @@ static void read_bag(const unsigned char *der, long len, scep_answer_t *answer)
     check(bag->d.sign->contents->d.ptr == NULL, "no content in a certs-only message");
     check(sk_PKCS7_SIGNER_INFO_num(bag->d.sign->signer_info) <= 0, "no signature there either");
     answer->certificates = sk_X509_num(bag->d.sign->cert);
-    answer->cert = X509_dup(sk_X509_value(bag->d.sign->cert, 0));
-    apr_pool_cleanup_register(pki_pool, answer->cert, free_cert, apr_pool_cleanup_null);
+    if (answer->certificates > 0) {
+        answer->cert = X509_dup(sk_X509_value(bag->d.sign->cert, 0));
+        apr_pool_cleanup_register(pki_pool, answer->cert, free_cert, apr_pool_cleanup_null);
+    }
+    if (sk_X509_CRL_num(bag->d.sign->crl) == 1) {
+        answer->crl = X509_CRL_dup(sk_X509_CRL_value(bag->d.sign->crl, 0));
+        apr_pool_cleanup_register(pki_pool, answer->crl, free_crl, apr_pool_cleanup_null);
+    }
     PKCS7_free(bag);
 }
 

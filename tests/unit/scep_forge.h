@@ -36,6 +36,8 @@ typedef struct scep_opts_t {
     int request_broken;           /* its signature does not hold */
     int request_trailing;         /* bytes behind it */
     const char *plain;            /* what is encrypted instead of a request */
+    apr_size_t plain_len;         /* 0: it is a text */
+    int request_version;          /* 0: 0, as it must be */
     /* the envelope */
     const EVP_CIPHER *cipher; /* NULL: AES-128-CBC */
     int single_des;           /* by the legacy provider, in a library context of its own */
@@ -45,6 +47,8 @@ typedef struct scep_opts_t {
     int not_enveloped;        /* the request is signed as it is */
     /* the signature */
     EVP_PKEY *signer_key;
+    X509 *signer_cert;       /* NULL: a temporary self-signed one */
+    int clear_challenge;     /* the challenge is repeated as a signed attribute */
     const char *type;        /* NULL: "19" */
     const char *transaction; /* NULL: "transaction-1" */
     int transaction_type;    /* 0: V_ASN1_PRINTABLESTRING */
@@ -80,6 +84,7 @@ typedef struct scep_answer_t {
     int content_len;                /* of the eContent; -1 if absent */
     int certificates;               /* in the envelope */
     X509 *cert;                     /* the first of them */
+    X509_CRL *crl;                  /* what is there instead */
 } scep_answer_t;
 
 /* Takes a CertRep apart as a strict client does: signed by the CA, whose certificate is in it, by

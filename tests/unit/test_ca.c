@@ -25,6 +25,7 @@
 
 static EVP_PKEY *ca_key, *device_key;
 static mdm_signer_t signer;
+static mdm_ca_settings_t settings; /* of ca */
 static mdm_ca_t *ca;
 static fake_world_t *fake;
 static const mdm_enrollment_t row = {
@@ -53,7 +54,8 @@ static int setup(void **state)
     signer = (mdm_signer_t){.cert = make_ca(CA_USAGE), .key = ca_key};
     fake = fake_world_create(pki_pool);
     fake->clock = apr_time_sec(apr_time_now());
-    return failed || mdm_ca_create(pki_pool, &signer, &ca).kind != MDM_OK;
+    settings = (mdm_ca_settings_t){.signer = &signer, .responder = 1};
+    return failed || mdm_ca_create(pki_pool, &settings, &ca).kind != MDM_OK;
 }
 
 /* Issue, encode and decode, as whoever receives it does. */
@@ -67,7 +69,9 @@ static X509 *issue_for(const mdm_enrollment_t *to, mdm_purpose_t purpose, const 
     mdm_result_t r;
 
     assert_true(X509_PUBKEY_set(&spki, key));
-    r = mdm_ca_issue(pki_pool, ca, &fake->world, to, purpose, organization, spki, validity, &made);
+    settings.organization = organization;
+    settings.validity = validity;
+    r = mdm_ca_issue(pki_pool, ca, &fake->world, to, purpose, spki, &made);
     X509_PUBKEY_free(spki);
     assert_int_equal(ERR_peek_error(), 0);
     if (r.kind != MDM_OK) {
@@ -228,11 +232,13 @@ static void test_time_encoding(void **state)
     X509 *cert;
 
     (void)state;
-    assert_int_equal(mdm_ca_create(pki_pool, &lasting, &ca).kind, MDM_OK);
+    settings.signer = &lasting;
+    assert_int_equal(mdm_ca_create(pki_pool, &settings, &ca).kind, MDM_OK);
     cert = issue_for(&row, MDM_PURPOSE_MDM, "x", device_key, 50LL * YEAR);
     assert_int_equal(ASN1_STRING_type(X509_get0_notBefore(cert)), V_ASN1_UTCTIME);
     assert_int_equal(ASN1_STRING_type(X509_get0_notAfter(cert)), V_ASN1_GENERALIZEDTIME);
     ca = kept;
+    settings.signer = &signer;
 }
 
 static void test_serials(void **state)
@@ -276,24 +282,29 @@ static void test_random_fails(void **state)
     assert_true(X509_PUBKEY_set(&spki, device_key));
     fake->random_fail_at = fake->random_calls + 1;
     assert_int_equal(
-        mdm_ca_issue(pki_pool, ca, &fake->world, &row, MDM_PURPOSE_MDM, "x", spki, YEAR, &cert)
-            .message,
+        mdm_ca_issue(pki_pool, ca, &fake->world, &row, MDM_PURPOSE_MDM, spki, &cert).message,
         MDM_MSG_RANDOM);
     X509_PUBKEY_free(spki);
     assert_null(issue_for(&row, MDM_PURPOSE_MDM, "x", pki_key_ec("P-256"), YEAR));
 }
 
-static void refused(X509 *cert, EVP_PKEY *key, const char *why)
+static void refused_as(int responder, X509 *cert, EVP_PKEY *key, const char *why)
 {
     mdm_signer_t bad = {.cert = cert, .key = key};
+    mdm_ca_settings_t of_bad = {.signer = &bad, .responder = responder};
     mdm_ca_t *made = NULL;
-    mdm_result_t r = mdm_ca_create(pki_pool, &bad, &made);
+    mdm_result_t r = mdm_ca_create(pki_pool, &of_bad, &made);
 
     assert_int_equal(r.message, MDM_MSG_CONFIGURATION);
     assert_null(made);
     if (strstr(r.log, why) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", r.log, why);
     assert_int_equal(ERR_peek_error(), 0);
+}
+
+static void refused(X509 *cert, EVP_PKEY *key, const char *why)
+{
+    refused_as(1, cert, key, why);
 }
 
 static void test_create_refuses(void **state)
@@ -313,27 +324,191 @@ static void test_create_refuses(void **state)
     refused(pki_cert("/CN=ec", ec, NULL, NULL, &is_ca), ec, "RSA");
     refused(signer.cert, device_key, "private key");
     refused(signer.cert, NULL, "private key");
+    refused_as(0, make_ca("critical,digitalSignature,cRLSign"), ca_key, "keyCertSign");
+    refused_as(0, pki_cert("/CN=weak", weak, NULL, NULL, &is_ca), weak, "2048");
+    refused_as(0, signer.cert, device_key, "private key");
 }
 
 static void test_create_accepts(void **state)
 {
     mdm_signer_t plain = {.cert = make_ca(NULL), .key = ca_key};
+    mdm_signer_t narrow = {.cert = make_ca("critical,keyCertSign"), .key = ca_key};
+    mdm_ca_settings_t of_plain = {.signer = &plain, .responder = 1};
+    mdm_ca_settings_t of_narrow = {.signer = &narrow};
     mdm_ca_t *made;
 
     (void)state;
-    assert_int_equal(mdm_ca_create(pki_pool, &plain, &made).kind, MDM_OK);
+    assert_int_equal(mdm_ca_create(pki_pool, &of_plain, &made).kind, MDM_OK);
     assert_ptr_equal(mdm_ca_signer(made), &plain);
+    assert_true(mdm_ca_signs_crls(made));
+    assert_int_equal(mdm_ca_create(pki_pool, &of_narrow, &made).kind, MDM_OK);
+    assert_false(mdm_ca_signs_crls(made));
+}
+
+/* --- other keys, and the RA --- */
+
+static const char *const curves[] = {"P-256", "P-384"};
+
+static void test_ec_ca(void **state)
+{
+    const pki_opts_t opts = {.constraints = PKI_CA, .key_usage = CA_USAGE};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        EVP_PKEY *key = pki_key_ec(curves[i]);
+        mdm_signer_t of_key = {.cert = pki_cert("/CN=EC", key, NULL, NULL, &opts), .key = key};
+        mdm_ca_settings_t of_ec = {
+            .signer = &of_key, .organization = "Example", .validity = YEAR / 2};
+        X509_PUBKEY *spki = NULL;
+        mdm_ca_t *made;
+        X509 *cert;
+
+        refused_as(1, of_key.cert, key, "MDMEnrollRA");
+        assert_int_equal(mdm_ca_create(pki_pool, &of_ec, &made).kind, MDM_OK);
+        assert_true(X509_PUBKEY_set(&spki, device_key));
+        assert_int_equal(
+            mdm_ca_issue(pki_pool, made, &fake->world, &row, MDM_PURPOSE_MDM, spki, &cert).kind,
+            MDM_OK);
+        X509_PUBKEY_free(spki);
+        assert_int_equal(X509_verify(cert, key), 1);
+        assert_int_equal(X509_get_signature_nid(cert), NID_ecdsa_with_SHA256);
+    }
+}
+
+static void ra_refused(X509 *cert, EVP_PKEY *key, const char *why)
+{
+    mdm_signer_t ra = {.cert = cert, .key = key};
+    mdm_result_t r = mdm_ca_check_ra(pki_pool, ca, &ra);
+
+    assert_int_equal(r.message, MDM_MSG_CONFIGURATION);
+    if (strstr(r.log, why) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", r.log, why);
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
+static void test_ra(void **state)
+{
+    const pki_opts_t good = {.key_usage = "critical,digitalSignature,keyEncipherment"},
+                     narrow = {.key_usage = "critical,keyEncipherment"},
+                     silent = {.key_usage = NULL},
+                     is_ca = {.constraints = PKI_CA, .key_usage = CA_USAGE};
+    EVP_PKEY *ra_key = pki_key_rsa(2048), *ec = pki_key_ec("P-256");
+    mdm_signer_t ra = {.cert = pki_cert("/CN=RA", ra_key, signer.cert, ca_key, &good),
+                       .key = ra_key};
+
+    (void)state;
+    assert_int_equal(mdm_ca_check_ra(pki_pool, ca, &ra).kind, MDM_OK);
+    ra_refused(pki_cert("/CN=RA", ra_key, NULL, NULL, &good), ra_key, "issued by the CA");
+    ra_refused(pki_cert("/CN=RA", ra_key, signer.cert, device_key, &good), ra_key,
+               "issued by the CA");
+    ra_refused(pki_cert("/CN=RA", ra_key, signer.cert, ca_key, &is_ca), ra_key, "CA:FALSE");
+    ra_refused(pki_cert("/CN=RA", ra_key, signer.cert, ca_key, &narrow), ra_key,
+               "digitalSignature");
+    ra_refused(pki_cert("/CN=RA", ra_key, signer.cert, ca_key, &silent), ra_key,
+               "digitalSignature");
+    ra_refused(pki_cert("/CN=RA", ec, signer.cert, ca_key, &good), ec, "RSA");
+    ra_refused(ra.cert, device_key, "private key");
+    ra_refused(pki_cert("/CN=RA", ca_key, signer.cert, ca_key, &good), ca_key, "one of its own");
+}
+
+/* --- what is configured --- */
+
+static const char *bad_name(const char *type, const char *text)
+{
+    mdm_alt_name_t name;
+
+    return mdm_ca_alt_name(pki_pool, type, text, &name);
+}
+
+static void test_alt_name_is_checked(void **state)
+{
+    (void)state;
+    assert_null(bad_name("URI", "urn:example:%{MDM_SERIAL}"));
+    assert_null(bad_name("uri", "tag:example.com,2026:%{MDM_UDID}/%{MDM_PRODUCT}"));
+    assert_null(bad_name("DNS", "%{MDM_SERIAL}.dev.example.com"));
+    assert_null(bad_name("email", "%{MDM_USER}@example.com"));
+    assert_non_null(strstr(bad_name("URI", "%{MDM_SERIAL}"), "a URI"));
+    assert_non_null(strstr(bad_name("URI", "urn:a b"), "a URI"));
+    assert_non_null(strstr(bad_name("URI", "urn:\xc3\xa4"), "a URI"));
+    assert_non_null(strstr(bad_name("DNS", "a_b.example.com"), "a DNS name"));
+    assert_non_null(strstr(bad_name("DNS", "a..b"), "a DNS name"));
+    assert_non_null(strstr(bad_name("DNS", ""), "a DNS name"));
+    assert_non_null(strstr(bad_name("email", "nobody"), "a mailbox"));
+    assert_non_null(strstr(bad_name("URI", "urn:%{MDM_SERAIL}"), "no variables but"));
+    assert_non_null(strstr(bad_name("URI", "urn:%{MDM_SERIAL"), "no variables but"));
+    assert_non_null(strstr(bad_name("IP", "127.0.0.1"), "URI, DNS or email"));
+}
+
+static void test_alt_names_and_crl(void **state)
+{
+    static const mdm_alt_name_t names[] = {{GEN_URI, "urn:x:%{MDM_SERIAL}:%{MDM_UDID}"},
+                                           {GEN_DNS, "%{MDM_SERIAL}.dev.example.com"},
+                                           {GEN_EMAIL, "%{MDM_USER}@example.com"}};
+    apr_array_header_t *list = apr_array_make(pki_pool, 3, sizeof(mdm_alt_name_t));
+    mdm_ca_settings_t rich = {.signer = &signer,
+                              .organization = "Example",
+                              .validity = YEAR / 2,
+                              .crl_url = "http://pki.example.com/a,b;c.crl",
+                              .alt_names = list};
+    mdm_enrollment_t odd = row;
+    X509_PUBKEY *spki = NULL;
+    CRL_DIST_POINTS *points;
+    GENERAL_NAMES *got;
+    mdm_ca_t *made;
+    X509 *cert;
+    mdm_result_t r;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        APR_ARRAY_PUSH(list, mdm_alt_name_t) = names[i];
+    assert_int_equal(mdm_ca_create(pki_pool, &rich, &made).kind, MDM_OK);
+    assert_true(X509_PUBKEY_set(&spki, device_key));
+    assert_int_equal(
+        mdm_ca_issue(pki_pool, made, &fake->world, &row, MDM_PURPOSE_MDM, spki, &cert).kind,
+        MDM_OK);
+    got = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    assert_int_equal(sk_GENERAL_NAME_num(got), 4);
+    assert_string_equal((const char *)ASN1_STRING_get0_data(sk_GENERAL_NAME_value(got, 1)->d.ia5),
+                        "urn:x:F2LX1234ABCD:00008030-001A2B3C4D5E6F70");
+    assert_int_equal(sk_GENERAL_NAME_value(got, 2)->type, GEN_DNS);
+    assert_string_equal((const char *)ASN1_STRING_get0_data(sk_GENERAL_NAME_value(got, 3)->d.ia5),
+                        "anna@example.com");
+    GENERAL_NAMES_free(got);
+    points = X509_get_ext_d2i(cert, NID_crl_distribution_points, NULL, NULL);
+    assert_int_equal(sk_DIST_POINT_num(points), 1);
+    assert_string_equal(
+        (const char *)ASN1_STRING_get0_data(
+            sk_GENERAL_NAME_value(sk_DIST_POINT_value(points, 0)->distpoint->name.fullname, 0)
+                ->d.ia5),
+        rich.crl_url);
+    sk_DIST_POINT_pop_free(points, DIST_POINT_free);
+
+    /* a virtual machine's serial number is no DNS name, and no certificate leaves a name out */
+    odd.serial = "VM_1@x";
+    r = mdm_ca_issue(pki_pool, made, &fake->world, &odd, MDM_PURPOSE_MDM, spki, &cert);
+    assert_int_equal(r.message, MDM_MSG_CA_ALT_NAME);
+    assert_non_null(strstr(r.log, "VM_1@x.dev.example.com"));
+    X509_PUBKEY_free(spki);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_subject),        cmocka_unit_test(test_odd_subjects),
-        cmocka_unit_test(test_extensions),     cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_validity),       cmocka_unit_test(test_time_encoding),
-        cmocka_unit_test(test_serials),        cmocka_unit_test(test_serial_is_random),
-        cmocka_unit_test(test_random_fails),   cmocka_unit_test(test_create_refuses),
+        cmocka_unit_test(test_subject),
+        cmocka_unit_test(test_odd_subjects),
+        cmocka_unit_test(test_extensions),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_validity),
+        cmocka_unit_test(test_time_encoding),
+        cmocka_unit_test(test_serials),
+        cmocka_unit_test(test_serial_is_random),
+        cmocka_unit_test(test_random_fails),
+        cmocka_unit_test(test_create_refuses),
         cmocka_unit_test(test_create_accepts),
+        cmocka_unit_test(test_ec_ca),
+        cmocka_unit_test(test_ra),
+        cmocka_unit_test(test_alt_name_is_checked),
+        cmocka_unit_test(test_alt_names_and_crl),
     };
 
     return cmocka_run_group_tests(tests, setup, pki_teardown);

@@ -220,6 +220,7 @@ static site_t *site_create(void)
     apr_array_header_t *attributes = apr_array_make(pki_pool, 1, sizeof(const char *));
     mdm_trust_t *trust = mdm_trust_create(pki_pool);
     mdm_signer_t *ca_signer = apr_pcalloc(pki_pool, sizeof(*ca_signer));
+    mdm_ca_settings_t *ca_settings = apr_pcalloc(pki_pool, sizeof(*ca_settings));
     mdm_ca_t *ca;
 
     APR_ARRAY_PUSH(attributes, const char *) = "UDID";
@@ -231,7 +232,11 @@ static site_t *site_create(void)
     site->identity.key = pki_key_rsa(2048);
     site->ca = pki_cert("/O=Example/CN=Enrollment CA", ca_key, NULL, NULL, &ca_opts);
     *ca_signer = (mdm_signer_t){.cert = site->ca, .key = ca_key};
-    check_result(mdm_ca_create(pki_pool, ca_signer, &ca), "CA");
+    *ca_settings = (mdm_ca_settings_t){.signer = ca_signer,
+                                       .responder = 1,
+                                       .organization = "Example Corp",
+                                       .validity = 365 * 86400};
+    check_result(mdm_ca_create(pki_pool, ca_settings, &ca), "CA");
     check_result(mdm_trust_add_device_ca(trust, device_ca), "device CA");
     check_result(mdm_trust_add_identity_ca(trust, site->ca), "identity CA");
     site->ota = (mdm_ota_settings_t){
@@ -248,8 +253,9 @@ static site_t *site_create(void)
     site->request = (mdm_ota_request_t){.signer = &site->vhost,
                                         .device_url = "https://www.example.com/device",
                                         .scep_url = "https://www.example.com/scep"};
-    site->scep = (mdm_scep_settings_t){
-        .ca = ca, .organization = "Example Corp", .lifetime = 900, .validity = 365 * 86400};
+    site->scep = (mdm_scep_settings_t){.rules = {.ca = ca, .trust = trust, .lifetime = 900},
+                                       .responder = ca_signer};
+    check_result(mdm_scep_prepare(pki_pool, &site->scep), "SCEP");
     return site;
 }
 

@@ -22,24 +22,34 @@
 
 static void test_get_ca_caps(void **state)
 {
-    mdm_scep_reply_t caps;
+    mdm_scep_settings_t weak = settings, plain = settings;
 
     (void)state;
-    mdm_scep_get_ca_caps(&caps);
-    assert_string_equal(caps.content_type, "text/plain");
-    assert_int_equal(caps.len, strlen(caps.body));
-    assert_string_equal(caps.body,
+    assert_string_equal(settings.ca_caps.content_type, "text/plain");
+    assert_int_equal(settings.ca_caps.len, strlen(settings.ca_caps.body));
+    assert_string_equal(
+        settings.ca_caps.body,
+        "AES\nPOSTPKIOperation\nRenewal\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n");
+    plain.rules.renewal = 0;
+    assert_int_equal(mdm_scep_prepare(pki_pool, &plain).kind, MDM_OK);
+    assert_string_equal(plain.ca_caps.body,
                         "AES\nPOSTPKIOperation\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n");
+    weak.allow = MDM_SCEP_ALLOW_SHA1 | MDM_SCEP_ALLOW_DES3;
+    assert_int_equal(mdm_scep_prepare(pki_pool, &weak).kind, MDM_OK);
+    assert_string_equal(weak.ca_caps.body, "AES\nDES3\nPOSTPKIOperation\nRenewal\nSCEPStandard\n"
+                                           "SHA-1\nSHA-256\nSHA-384\nSHA-512\n");
 }
 
 static void test_get_ca_cert(void **state)
 {
+    mdm_scep_settings_t prepared = settings;
     mdm_scep_reply_t got;
     X509 *cert;
 
     (void)state;
     signer.chain = sk_X509_new_null(); /* as a file without a chain is read */
-    assert_int_equal(mdm_scep_get_ca_cert(pki_pool, settings.ca, &got).kind, MDM_OK);
+    assert_int_equal(mdm_scep_prepare(pki_pool, &prepared).kind, MDM_OK);
+    got = prepared.ca_cert;
     assert_string_equal(got.content_type, "application/x-x509-ca-cert");
     assert_int_equal(mdm_x509_decode(pki_pool, got.body, got.len, &cert).kind, MDM_OK);
     assert_int_equal(X509_cmp(cert, signer.cert), 0);
@@ -47,7 +57,8 @@ static void test_get_ca_cert(void **state)
     /* shorter certificates behind the CA's, which a DER SET would sort to the front */
     sk_X509_push(signer.chain, pki_cert("/CN=b", key, NULL, NULL, NULL));
     sk_X509_push(signer.chain, pki_cert("/CN=a", pki_key_ec("P-256"), NULL, NULL, NULL));
-    assert_int_equal(mdm_scep_get_ca_cert(pki_pool, settings.ca, &got).kind, MDM_OK);
+    assert_int_equal(mdm_scep_prepare(pki_pool, &prepared).kind, MDM_OK);
+    got = prepared.ca_cert;
     assert_string_equal(got.content_type, "application/x-x509-ca-ra-cert");
     {
         const unsigned char *at = (const unsigned char *)got.body;
@@ -228,35 +239,140 @@ static void test_repeated(void **state)
     }
 }
 
-static void spent_by_another(mdm_state_t at, mdm_purpose_t purpose)
+/* A device whose reply was lost makes a new key and asks again: bounded, and one certificate lives.
+ */
+static void recovered(mdm_state_t at, mdm_purpose_t purpose)
+{
+    scep_opts_t first = sound(), second = sound(), third = sound(), fourth = sound();
+
+    arrange(at, purpose);
+    ask(&first);
+    granted();
+    second.key = other_key;
+    ask(&second);
+    granted_anew(1);
+    assert_string_equal(facts.enrollment, ID);
+    assert_int_equal(recorded(0)->revoked_at, fake->clock);
+    assert_int_equal(recorded(0)->revocation_reason, MDM_REVOCATION_SUPERSEDED);
+    assert_int_equal(recorded(1)->revoked_at, 0);
+    fake->store->writes = 0;
+    ask(&first);
+    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    assert_int_equal(fake->store->writes, 0);
+    ask(&second);
+    granted_anew(1);
+    third.transaction = "transaction-3";
+    ask(&third);
+    granted_anew(2);
+    assert_int_equal(recorded(1)->revocation_reason, MDM_REVOCATION_SUPERSEDED);
+    assert_int_equal(recorded(2)->revoked_at, 0);
+    if (purpose == MDM_PURPOSE_IDENTITY)
+        assert_string_equal(the_row()->identity_fingerprint, recorded(2)->fingerprint);
+    fake->store->writes = 0;
+    fourth.subject = "another";
+    ask(&fourth);
+    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    assert_int_equal(fake->store->writes, 0);
+    assert_int_equal(issued(), 3);
+}
+
+static void test_lost_reply_is_recovered(void **state)
+{
+    (void)state;
+    recovered(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    recovered(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+}
+
+static void test_recovery_ends(void **state)
+{
+    scep_opts_t opts = sound(), another = sound();
+    apr_int64_t begin = fake->clock;
+
+    (void)state;
+    another.key = other_key;
+    arrange(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+    ask(&opts);
+    granted();
+    fake->clock = begin + MDM_SCEP_RECOVERY + 1;
+    ask(&another);
+    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    fake->clock = begin + MDM_SCEP_RECOVERY;
+    ask(&another);
+    granted_anew(1);
+    fake->clock = begin;
+
+    /* the identity is in use once phase 3 is done */
+    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    ask(&opts);
+    granted();
+    the_row()->state = MDM_STATE_DELIVERED;
+    ask(&another);
+    refused(MDM_MSG_ENROLLMENT_STATE, BAD_REQUEST);
+    assert_int_equal(recorded(0)->revoked_at, 0);
+}
+
+/* Each step of a recovery fails once, before or after it took effect: the same request, sent again,
+ * ends where it would have. */
+static void test_recovery_survives_failures(void **state)
+{
+    scep_opts_t opts = sound(), another = sound();
+    scep_bytes_t message;
+    int failures = 0;
+
+    (void)state;
+    another.key = other_key;
+    message = scep_message(&another);
+    for (int after = 0; after < 2; after++) {
+        for (int nth = 1;; nth++) {
+            arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+            ask(&opts);
+            granted();
+            fake_store_fail(fake->store, nth, after);
+            exchange(message, other_key);
+            if (result.kind == MDM_OK && fake->store->calls < fake->store->fail_at)
+                break;
+            if (result.kind != MDM_OK) {
+                assert_int_equal(result.kind, MDM_UNAVAILABLE);
+                failures++;
+            }
+            fake_store_fail(fake->store, 0, 0);
+            exchange(message, other_key);
+            granted_anew(1);
+            assert_int_equal(recorded(0)->revocation_reason, MDM_REVOCATION_SUPERSEDED);
+            assert_int_equal(recorded(1)->revoked_at, 0);
+            assert_string_equal(the_row()->identity_fingerprint, recorded(1)->fingerprint);
+        }
+    }
+    assert_true(failures > 10);
+}
+
+static void test_a_day_has_its_bound(void **state)
 {
     scep_opts_t opts = sound();
 
-    arrange(at, purpose);
+    (void)state;
+    arrange(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+    for (int i = 0; i < MDM_SCEP_MAX_A_DAY; i++) {
+        const char *unique = apr_psprintf(pki_pool, "old-%d", i);
+        fake_store_put_certificate(
+            fake->store, &(mdm_certificate_t){.serial = unique,
+                                              .issuer = "",
+                                              .enrollment = ID,
+                                              .request = unique,
+                                              .poll = "",
+                                              .authority = "",
+                                              .fingerprint = unique,
+                                              .der = "",
+                                              .used_for = "",
+                                              .issued_at = fake->clock - (i < 3 ? DAY : 5)});
+    }
     ask(&opts);
-    granted();
-    fake->store->writes = 0;
+    granted_anew(MDM_SCEP_MAX_A_DAY);
+    for (int i = 0; i < 3; i++)
+        recorded(i)->issued_at = fake->clock;
     opts.key = other_key;
     ask(&opts);
-    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
-    assert_string_equal(facts.enrollment, ID);
-    opts = sound();
-    opts.transaction = "transaction-2";
-    ask(&opts);
-    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
-    opts = sound();
-    opts.subject = "another";
-    ask(&opts);
-    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
-    assert_int_equal(fake->store->writes, 0);
-    assert_int_equal(issued(), 1);
-}
-
-static void test_spent_by_another(void **state)
-{
-    (void)state;
-    spent_by_another(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
-    spent_by_another(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+    refused(MDM_MSG_SCEP_TOO_MANY, BAD_REQUEST);
 }
 
 /* Once the enrollment is further, an identity is not handed out again. */
@@ -362,21 +478,75 @@ static void test_parallel(void **state)
     exchange(message, key);
     refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
     arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
-    fake->store->store.enrollment_get = get_late;
+    fake->store->store.enrollment_get = get_late; /* the other one is done: a lost reply */
     exchange(message, key);
-    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
+    granted_anew(1);
     arrange(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
     fake->store->store.challenge_spend = spend_late;
     exchange(message, key);
     refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
     assert_int_equal(issued(), 1);
-    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
-    fake->store->store.enrollment_get = get_late;
-    exchange(message, key);
-    refused(MDM_MSG_SCEP_CHALLENGE, BAD_REQUEST);
-    assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(signer.cert), ca_key), 1);
-    assert_int_equal(issued(), 1);
-    assert_string_equal(the_row()->identity_fingerprint, record()->fingerprint);
+}
+
+static void rival_call(fake_store_t *store, void *context)
+{
+    mdm_scep_reply_t its_reply;
+    mdm_scep_facts_t its_facts;
+
+    (void)store;
+    *(mdm_result_t *)context =
+        mdm_scep_pki_operation(pki_pool, &settings, &fake->world, rival_message.data,
+                               rival_message.len, &its_reply, &its_facts);
+}
+
+/* How many certificates live; *index is that of the last. */
+static int live(int *index)
+{
+    int count = 0;
+
+    for (int i = 0; i < issued(); i++)
+        if (recorded(i)->revoked_at == 0) {
+            *index = i;
+            count++;
+        }
+    return count;
+}
+
+/* Another request with the same challenge comes in between any two steps of a request: one
+ * certificate lives in the end, and it is the enrollment's identity. */
+static void test_two_requests_at_any_moment(void **state)
+{
+    scep_opts_t opts = sound(), another = sound();
+    scep_bytes_t message = scep_message(&opts);
+    int index = -1, nth, moments = 0;
+
+    (void)state;
+    another.key = other_key;
+    rival_message = scep_message(&another);
+    for (int used = 0; used < 2; used++) { /* the challenge was spent once before */
+        for (nth = 1;; nth++) {
+            mdm_result_t rival = {.kind = MDM_FAULT};
+
+            arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+            if (used) {
+                scep_opts_t lost = sound();
+                lost.transaction = "lost";
+                ask(&lost);
+                granted();
+            }
+            fake_store_rival(fake->store, nth, rival_call, &rival);
+            exchange(message, key);
+            if (rival.kind == MDM_FAULT)
+                break; /* the request has fewer steps */
+            moments++;
+            assert_true(result.kind == MDM_OK || rival.kind == MDM_OK);
+            assert_true(result.kind == MDM_OK || result.kind == MDM_REFUSED);
+            assert_true(rival.kind == MDM_OK || rival.kind == MDM_REFUSED);
+            assert_int_equal(live(&index), 1);
+            assert_string_equal(the_row()->identity_fingerprint, recorded(index)->fingerprint);
+        }
+    }
+    assert_true(moments > 12);
 }
 
 /* Whatever call of the store fails, before or after it took effect: 503, and the repeated request
@@ -407,7 +577,8 @@ static void test_store_fails(void **state)
             granted();
             assert_int_equal(the_row()->state, MDM_STATE_IDENTIFIED);
         }
-    assert_int_equal(failures, 6 + 5);
+    /* nine calls; of those that took effect the last is found out by reading again */
+    assert_int_equal(failures, 8 + 7);
 }
 
 static void test_random_fails(void **state)
@@ -518,14 +689,26 @@ static void test_get_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get_ca_caps),       cmocka_unit_test(test_get_ca_cert),
-        cmocka_unit_test(test_identity),          cmocka_unit_test(test_mdm),
-        cmocka_unit_test(test_variants),          cmocka_unit_test(test_ber),
-        cmocka_unit_test(test_smuggling),         cmocka_unit_test(test_distinct_serials),
-        cmocka_unit_test(test_repeated),          cmocka_unit_test(test_spent_by_another),
-        cmocka_unit_test(test_repeated_too_late), cmocka_unit_test(test_parallel),
-        cmocka_unit_test(test_store_fails),       cmocka_unit_test(test_random_fails),
-        cmocka_unit_test(test_ca_expired),        cmocka_unit_test(test_decode_get),
+        cmocka_unit_test(test_get_ca_caps),
+        cmocka_unit_test(test_get_ca_cert),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_mdm),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_ber),
+        cmocka_unit_test(test_smuggling),
+        cmocka_unit_test(test_distinct_serials),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_lost_reply_is_recovered),
+        cmocka_unit_test(test_recovery_ends),
+        cmocka_unit_test(test_recovery_survives_failures),
+        cmocka_unit_test(test_a_day_has_its_bound),
+        cmocka_unit_test(test_repeated_too_late),
+        cmocka_unit_test(test_parallel),
+        cmocka_unit_test(test_two_requests_at_any_moment),
+        cmocka_unit_test(test_store_fails),
+        cmocka_unit_test(test_random_fails),
+        cmocka_unit_test(test_ca_expired),
+        cmocka_unit_test(test_decode_get),
         cmocka_unit_test(test_get_whole),
     };
 

@@ -183,8 +183,7 @@ static void test_keys(void **state)
 
 static void test_message_types(void **state)
 {
-    static const char *const types[] = {"18", "3",  "0",   "x",   "17", "20",
-                                        "21", "22", "019", "19 ", "1",  "-1"};
+    static const char *const types[] = {"18", "3", "0", "x", "16", "23", "019", "19 ", "1", "-1"};
     scep_opts_t opts = sound();
 
     (void)state;

@@ -37,6 +37,7 @@ static mdm_certificate_t certificate(const char *serial, const char *request,
                                .issuer = "i1",
                                .poll = "p1",
                                .authority = "a1",
+                               .used_for = "",
                                .enrollment = "e1",
                                .purpose = MDM_PURPOSE_MDM,
                                .request = request,
@@ -324,8 +325,34 @@ static void certificates_are_revoked_once(void **state)
     assert_int_equal(seen->revocation_reason, 1);
 }
 
+static void certificate_is_renewed_by_one_request(void **state)
+{
+    static const struct {
+        const char *before, *used_for;
+        int won;
+    } tries[] = {{"", "r1", 1}, {"", "r2", 0}, {"r1", "r2", 1}, {"r1", "r3", 0}};
+    mdm_certificate_t *seen;
+    int won = 7;
+
+    (void)state;
+    put(certificate("s1", "r0", "f1"));
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        db_assert_ok(db_store->certificate_spend(db_store->context, db_p, "f1", tries[i].before,
+                                                 tries[i].used_for, &won));
+        assert_int_equal(won, tries[i].won);
+    }
+    db_assert_ok(db_store->certificate_by_fingerprint(db_store->context, db_p, "f1", &seen));
+    assert_string_equal(seen->used_for, "r2");
+    db_assert_ok(db_store->certificate_revoke(db_store->context, db_p, "f1", 1, NOW, &won));
+    db_assert_ok(db_store->certificate_spend(db_store->context, db_p, "f1", "r2", "r3", &won));
+    assert_int_equal(won, 0);
+}
+
 static void superseded_are_those_of_one_authority(void **state)
 {
+    mdm_challenge_t row = challenge("a1");
+    mdm_certificate_t by_cert = certificate("s5", "r5", "f5");
+    int won;
     mdm_certificate_t other = certificate("s3", "r3", "f3"),
                       foreign = certificate("s4", "r4", "f4");
 
@@ -336,11 +363,20 @@ static void superseded_are_those_of_one_authority(void **state)
     put(other);
     foreign.enrollment = "e2";
     put(foreign);
-    db_assert_ok(
-        db_store->certificate_supersede(db_store->context, db_p, "e1", "a1", "f2", NOW + 9));
+    row.used_for = "r2";
+    db_assert_ok(db_store->challenge_insert(db_store->context, db_p, &row));
+    db_assert_ok(db_store->certificate_supersede(db_store->context, db_p, "e1", "a1", NOW + 9));
     assert_string_equal(revoked("i1", NOW + 10, NOW, 9).serials, "s1 ");
     assert_string_equal(
         db_value_of("SELECT revocation_reason FROM certificate WHERE serial = 's1'"), "4");
+    /* a certificate as the authority */
+    db_assert_ok(db_store->certificate_spend(db_store->context, db_p, "f2", "", "r6", &won));
+    by_cert.authority = "f2";
+    put(by_cert);
+    by_cert.serial = "s6", by_cert.request = "r6", by_cert.fingerprint = "f6";
+    put(by_cert);
+    db_assert_ok(db_store->certificate_supersede(db_store->context, db_p, "e1", "f2", NOW + 9));
+    assert_string_equal(revoked("i1", NOW + 10, NOW, 9).serials, "s1 s5 ");
 }
 
 static void revoked_are_visited(void **state)
@@ -605,14 +641,15 @@ static void killed_process_leaves_a_sound_database(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, db_set_up, db_tear_down)
 #define TESTS_ON_BOTH                                                                              \
     TEST(challenge_is_spent_again), TEST(serial_numbers_are_one_issuers),                          \
-        TEST(certificates_are_revoked_once), TEST(superseded_are_those_of_one_authority),          \
-        TEST(revoked_are_visited), TEST(certificates_are_counted),                                 \
-        TEST(enrollment_is_read_as_written), TEST(enrollment_advances_from_its_state_and_in_time), \
-        TEST(refusal_changes_nothing_else), TEST(challenge_is_spent_once_and_in_time),             \
-        TEST(certificate_is_unique_in_three_ways), TEST(sweep_takes_what_is_over),                 \
-        TEST(sweep_takes_some_at_a_time), TEST(offered_ones_are_counted),                          \
-        TEST(foreign_values_are_not_believed), TEST(one_of_sixty_four_wins),                       \
-        TEST(eight_processes_make_one_schema), TEST(killed_process_leaves_a_sound_database)
+        TEST(certificates_are_revoked_once), TEST(certificate_is_renewed_by_one_request),          \
+        TEST(superseded_are_those_of_one_authority), TEST(revoked_are_visited),                    \
+        TEST(certificates_are_counted), TEST(enrollment_is_read_as_written),                       \
+        TEST(enrollment_advances_from_its_state_and_in_time), TEST(refusal_changes_nothing_else),  \
+        TEST(challenge_is_spent_once_and_in_time), TEST(certificate_is_unique_in_three_ways),      \
+        TEST(sweep_takes_what_is_over), TEST(sweep_takes_some_at_a_time),                          \
+        TEST(offered_ones_are_counted), TEST(foreign_values_are_not_believed),                     \
+        TEST(one_of_sixty_four_wins), TEST(eight_processes_make_one_schema),                       \
+        TEST(killed_process_leaves_a_sound_database)
 
 static int test_sqlite(void)
 {
