@@ -253,7 +253,7 @@ device_result_t device_identity_read(apr_pool_t *p, const char *dir, mdm_signer_
 {
     mdm_result_t r = mdm_signer_read(p, apr_psprintf(p, "%s/device.pem", dir),
                                      apr_psprintf(p, "%s/device.key", dir),
-                                     apr_psprintf(p, "%s/device-ca.pem", dir), signer);
+                                     apr_psprintf(p, "%s/device-ca.pem", dir), NULL, signer);
 
     if (r.kind != MDM_OK)
         return device_fail_core(p, DEVICE_LOCAL, "--identity", r);

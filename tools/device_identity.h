@@ -9,7 +9,7 @@
 #include <openssl/x509.h>
 
 #include "device_report.h"
-#include "mdm_x509.h"
+#include "mdm_key.h"
 
 /* Make a test device CA and a leaf such as Apple's (RSA-1024, SHA-1, expired) in dir, which is made
  * if it is not there: device-ca.pem, device-ca.key, device.pem, device.key. Nothing is overwritten:

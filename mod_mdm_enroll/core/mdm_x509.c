@@ -72,15 +72,14 @@ const char *mdm_openssl_reason(apr_pool_t *p)
 
 /* --- files --- */
 
-/* OpenSSL's default would ask at the terminal and hang a server that has one; of a certificate,
- * too: every PEM block can say that it is encrypted. asked: an int that becomes 1, or NULL. */
-static int refuse_password(char *buffer, int size, int writing, void *asked)
+/* OpenSSL's default would ask at the terminal and hang a server that has one: every PEM block can
+ * say that it is encrypted, a certificate's, too. */
+static int refuse_password(char *buffer, int size, int writing, void *context)
 {
     (void)buffer;
     (void)size;
     (void)writing;
-    if (asked)
-        *(int *)asked = 1;
+    (void)context;
     return -1;
 }
 
@@ -146,57 +145,6 @@ mdm_result_t mdm_x509_read_certificates(apr_pool_t *p, const char *file, STACK_O
     if (why)
         return mdm_result_make(p, MDM_MSG_FILE, "cannot read a certificate from %s: %s", file, why);
     *certs = found;
-    return mdm_result_ok();
-}
-
-mdm_result_t mdm_x509_read_key(apr_pool_t *p, const char *file, EVP_PKEY **key)
-{
-    int asked = 0;
-    BIO *bio = NULL;
-
-    mdm_result_t r = open_file(p, file, &bio);
-    if (r.kind != MDM_OK)
-        return r;
-    EVP_PKEY *found =
-        mdm_x509_own_key(p, PEM_read_bio_PrivateKey(bio, NULL, refuse_password, &asked));
-    BIO_free(bio);
-    const char *reason = mdm_openssl_reason(p);
-    if (!found) {
-        return mdm_result_make(p, MDM_MSG_FILE, "cannot read a PEM private key from %s: %s", file,
-                               asked ? "it is encrypted; wanted one without a password" : reason);
-    }
-    *key = found;
-    return mdm_result_ok();
-}
-
-mdm_result_t mdm_signer_read(apr_pool_t *p, const char *cert_file, const char *key_file,
-                             const char *chain_file, mdm_signer_t **signer)
-{
-    mdm_signer_t *made = apr_pcalloc(p, sizeof(*made));
-    STACK_OF(X509) *more = NULL;
-
-    mdm_result_t r = mdm_x509_read_certificates(p, cert_file, &made->chain);
-    if (r.kind != MDM_OK)
-        return r;
-    made->cert = mdm_x509_own(p, sk_X509_shift(made->chain));
-    r = mdm_x509_read_key(p, key_file, &made->key);
-    if (r.kind != MDM_OK)
-        return r;
-    if (X509_check_private_key(made->cert, made->key) != 1) {
-        return mdm_result_make(p, MDM_MSG_FILE,
-                               "the key in %s does not belong to the first certificate in %s: %s",
-                               key_file, cert_file, mdm_openssl_reason(p));
-    }
-    if (chain_file) {
-        r = mdm_x509_read_certificates(p, chain_file, &more);
-        if (r.kind != MDM_OK)
-            return r;
-        if (!X509_add_certs(made->chain, more, X509_ADD_FLAG_UP_REF)) {
-            return mdm_result_make(p, MDM_MSG_CRYPTO, "cannot append the chain of %s: %s",
-                                   chain_file, mdm_openssl_reason(p));
-        }
-    }
-    *signer = made;
     return mdm_result_ok();
 }
 

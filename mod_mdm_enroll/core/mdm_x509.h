@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Certificates, keys and chains with pool ownership. Depends on OpenSSL and mdm_result.
+ * Certificates, public keys and chains with pool ownership. Depends on OpenSSL and mdm_result.
  */
 #ifndef MDM_X509_H
 #define MDM_X509_H
@@ -28,16 +28,6 @@ STACK_OF(X509) *mdm_x509_own_stack(apr_pool_t *p, STACK_OF(X509) *certs); /* wit
 /* Read the PEM certificates of a file, in order, or the single DER certificate it holds. At least
  * one, or MDM_MSG_FILE. */
 mdm_result_t mdm_x509_read_certificates(apr_pool_t *p, const char *file, STACK_OF(X509) **certs);
-
-/* Read an unencrypted PEM private key (PKCS#8 or traditional). An encrypted one is MDM_MSG_FILE,
- * and says so. */
-mdm_result_t mdm_x509_read_key(apr_pool_t *p, const char *file, EVP_PKEY **key);
-
-/* Certificate, key and chain. The chain is what follows the first certificate of cert_file, then
- * chain_file (may be NULL). MDM_MSG_FILE if one cannot be read or the key does not belong to the
- * certificate. */
-mdm_result_t mdm_signer_read(apr_pool_t *p, const char *cert_file, const char *key_file,
-                             const char *chain_file, mdm_signer_t **signer);
 
 /* 1 if OpenSSL may decode this certificate (the element, not its content) of a stranger: its key is
  * RSA, or EC on P-256, P-384 or P-521 by name. OpenSSL decodes the key while it decodes the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
- * start. conf_directives.c, conf_endpoint.c and conf_payload.c set; conf_check.c cross-checks;
- * conf_make.c makes; conf_start.c completes it in post_config and in each child.
+ * start. conf_directives.c, conf_endpoint.c, conf_key.c and conf_payload.c set; conf_check.c
+ * cross-checks; conf_make.c makes; conf_start.c completes it in post_config and in each child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
@@ -13,6 +13,7 @@
 
 #include "../core/mdm_ca.h"
 #include "../core/mdm_crl.h"
+#include "../core/mdm_key.h"
 #include "../core/mdm_ota.h"
 #include "../core/mdm_scep.h"
 #include "../core/mdm_trust.h"
@@ -45,6 +46,7 @@ typedef enum {
     MDM_SET_CRL_URL,
     MDM_SET_ALT_NAME,
     MDM_SET_SIGNER,
+    MDM_SET_PASS_PHRASE,
     MDM_SET_BASE_URL,
     MDM_SET_DEVICE_ATTRIBUTES,
     MDM_SET_DEVICE_CA,
@@ -113,7 +115,7 @@ typedef struct mdm_server_conf_t {
     const char *checkin_url;
     const char *topic;
     const char *ca_certificate;
-    const char *ca_key;
+    const char *ca_key; /* a file or a pkcs11: URI, as ra_key and signer_key */
     const char *ra_certificate;
     const char *ra_key;
     const char *next_ca;
@@ -124,6 +126,7 @@ typedef struct mdm_server_conf_t {
     const char *signer_certificate;
     const char *signer_key;
     const char *signer_chain;
+    const char *const *pass_phrase_program; /* with its arguments; NULL: at the terminal */
     const char *base_url;
     apr_array_header_t *device_attributes; /* const char * */
     apr_array_header_t *device_cas;        /* const char *: "apple" or a file */
@@ -147,6 +150,7 @@ typedef struct mdm_server_conf_t {
     apr_array_header_t *tls_signers; /* mdm_signer_t *: what mod_ssl has for this very vhost */
     mdm_site_t *site;                /* NULL: enrollment is not served here */
     int broken;                      /* main server: something was found that cannot work */
+    int keys_wait;                   /* main server: keys that have yet to be asked for */
 } mdm_server_conf_t;
 
 extern const command_rec mdm_conf_directives[];
@@ -185,6 +189,11 @@ const char *mdm_conf_set_scep_allow(cmd_parms *cmd, void *dir, const char *name)
 const char *mdm_conf_set_crl_url(cmd_parms *cmd, void *dir, const char *url);
 const char *mdm_conf_set_alt_name(cmd_parms *cmd, void *dir, const char *type, const char *text);
 const char *mdm_conf_set_validity(cmd_parms *cmd, void *dir, const char *value);
+const char *mdm_conf_set_pass_phrase(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+
+/* Where a directive's private key is: a file relative to ServerRoot, or a pkcs11: URI as it is.
+ * Returns NULL, or the whole refusal, without a PIN. */
+const char *mdm_conf_key_source(cmd_parms *cmd, const char *name, const char **source);
 
 /* 1 for the payload keys whose values name certificates: they are checked when those are read. */
 int mdm_conf_payload_pins(const char *payload, const char *key);
@@ -200,6 +209,10 @@ void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const cha
 /* The same for a result; 1 if there is no problem. */
 int mdm_conf_told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t result);
 
+/* How mdm_signer_read() comes to the key of a directive. */
+const mdm_key_reader_t *mdm_conf_keys(mdm_check_t *check, const mdm_server_conf_t *conf,
+                                      const ap_directive_t *where);
+
 /* The site of a vhost with all defaults in it, in p; vhost_url is what URLs of it begin with.
  * Problems are told; the site is good only if there was none. Whatever the endpoints do not need
  * may be missing. */
@@ -209,6 +222,10 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
 /* The issuing side of it: CA, RA, what SCEP goes by. site has its paths; trust gets the CA. */
 void mdm_conf_make_issuer(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                           const char *vhost_url, mdm_trust_t *trust, mdm_site_t *site);
+
+/* The check once more, in post_config of a start: keys that are encrypted or in a token are asked
+ * for now, and only now is it sure that httpd is meant to start. */
+int mdm_conf_check_keys(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server);
 
 /* Hook post_config, after mod_ssl's: signers; and what an administrator should know. */
 int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server);

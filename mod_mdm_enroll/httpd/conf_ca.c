@@ -12,11 +12,9 @@ const char *mdm_conf_set_ca(cmd_parms *cmd, void *dir, const char *certificate, 
 
     (void)dir;
     conf->ca_certificate = mdm_conf_file(cmd, certificate);
-    conf->ca_key = mdm_conf_file(cmd, key);
-    if (!conf->ca_certificate || !conf->ca_key)
-        return mdm_conf_refuse_value(cmd, conf->ca_certificate ? key : certificate,
-                                     "the path of a file");
-    return NULL;
+    if (!conf->ca_certificate)
+        return mdm_conf_refuse_value(cmd, certificate, "the path of a file");
+    return mdm_conf_key_source(cmd, key, &conf->ca_key);
 }
 
 const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, const char *key)
@@ -25,11 +23,9 @@ const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, 
 
     (void)dir;
     conf->ra_certificate = mdm_conf_file(cmd, certificate);
-    conf->ra_key = mdm_conf_file(cmd, key);
-    if (!conf->ra_certificate || !conf->ra_key)
-        return mdm_conf_refuse_value(cmd, conf->ra_certificate ? key : certificate,
-                                     "the path of a file");
-    return NULL;
+    if (!conf->ra_certificate)
+        return mdm_conf_refuse_value(cmd, certificate, "the path of a file");
+    return mdm_conf_key_source(cmd, key, &conf->ra_key);
 }
 
 const char *mdm_conf_set_next_ca(cmd_parms *cmd, void *dir, const char *name)

@@ -20,6 +20,8 @@
 #include <unixd.h>
 #include <util_cfgtree.h>
 
+#include "key_ring.h"
+
 APLOG_USE_MODULE(mdm_enroll);
 
 struct mdm_check_t {
@@ -27,6 +29,7 @@ struct mdm_check_t {
     const server_rec *server; /* being looked at */
     apr_hash_t *told;         /* one value inherited by ten vhosts is one problem */
     int problems;
+    mdm_key_ring_t *keys;
 };
 
 const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s)
@@ -266,6 +269,18 @@ static void check_required(mdm_check_t *check, const mdm_server_conf_t *conf)
     }
 }
 
+const mdm_key_reader_t *mdm_conf_keys(mdm_check_t *check, const mdm_server_conf_t *conf,
+                                      const ap_directive_t *where)
+{
+    const char *who = apr_psprintf(
+        check->ptemp, "%s (%s:%d) of %s", where->directive, where->filename, where->line_num,
+        check->server->is_virtual
+            ? apr_pstrcat(check->ptemp, "vhost ", check->server->server_hostname, NULL)
+            : "the main server");
+
+    return mdm_key_ring_reader(check->keys, check->ptemp, who, conf->pass_phrase_program);
+}
+
 static int testing(void)
 {
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
@@ -388,15 +403,16 @@ static void serve_plain_only(mdm_server_conf_t *conf)
         conf->site->paths[MDM_ENDPOINT_PROFILE] = conf->site->paths[MDM_ENDPOINT_DEVICE] = NULL;
 }
 
-int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
+/* 1 if nothing was found. */
+static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
+                     mdm_keys_time_t time)
 {
-    mdm_check_t check = {ptemp, NULL, apr_hash_make(ptemp), 0};
+    mdm_check_t check = {ptemp, NULL, apr_hash_make(ptemp), 0, mdm_key_ring_create(ptemp, time)};
     const server_rec *passed_over = NULL;
     const mdm_place_t *place;
     server_rec *s;
     int served = 0;
 
-    (void)plog;
     for (s = main_server; s; s = s->next) {
         mdm_server_conf_t *conf = mdm_conf_server(s);
 
@@ -427,10 +443,28 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
                                                                             : MDM_ENDPOINT_DEVICE];
         tell_no_https(&check, conf, place);
     }
-    if (!check.problems)
+    mdm_conf_server(main_server)->keys_wait = mdm_key_ring_deferred(check.keys);
+    return !check.problems;
+}
+
+int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
+{
+    mdm_keys_time_t time = MDM_KEYS_LATER;
+
+    (void)plog;
+    if (testing())
+        time = MDM_KEYS_TEST;
+    else if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        time = MDM_KEYS_LOOK;
+    if (check_all(p, ptemp, main_server, time))
         return OK;
     /* "httpd -k stop" must stop a server whatever has become of its files, so only the test ends
      * here: a start does in post_config. */
     mdm_conf_server(main_server)->broken = 1;
     return testing() ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+int mdm_conf_check_keys(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server)
+{
+    return check_all(p, ptemp, main_server, MDM_KEYS_START) ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

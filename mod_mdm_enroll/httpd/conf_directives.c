@@ -66,6 +66,7 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_SIGNER, signer_certificate);
     INHERIT(MDM_SET_SIGNER, signer_key);
     INHERIT(MDM_SET_SIGNER, signer_chain);
+    INHERIT(MDM_SET_PASS_PHRASE, pass_phrase_program);
     INHERIT(MDM_SET_BASE_URL, base_url);
     INHERIT(MDM_SET_DEVICE_ATTRIBUTES, device_attributes);
     INHERIT(MDM_SET_DEVICE_CA, device_cas);
@@ -239,14 +240,15 @@ static const char *set_signer(cmd_parms *cmd, void *dir, const char *certificate
                               const char *chain)
 {
     mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_SIGNER);
+    const char *why = mdm_conf_key_source(cmd, key, &conf->signer_key);
 
     (void)dir;
     conf->signer_certificate = mdm_conf_file(cmd, certificate);
-    conf->signer_key = mdm_conf_file(cmd, key);
     conf->signer_chain = chain ? mdm_conf_file(cmd, chain) : NULL;
-    if (!conf->signer_certificate || !conf->signer_key)
-        return mdm_conf_refuse_value(cmd, conf->signer_certificate ? key : certificate,
-                                     "the path of a file");
+    if (!conf->signer_certificate)
+        return mdm_conf_refuse_value(cmd, certificate, "the path of a file");
+    if (why)
+        return why;
     return chain && !conf->signer_chain ? mdm_conf_refuse_value(cmd, chain, "the path of a file")
                                         : NULL;
 }
@@ -476,9 +478,10 @@ const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE1("MDMEnrollTopic", set_topic, NULL, RSRC_CONF,
                   "topic of the MDM server's push certificate, com.apple.mgmt.*"),
     AP_INIT_TAKE2("MDMEnrollCA", mdm_conf_set_ca, NULL, RSRC_CONF,
-                  "files of certificate and key of the issuing CA"),
-    AP_INIT_TAKE2("MDMEnrollRA", mdm_conf_set_ra, NULL, RSRC_CONF,
-                  "files of certificate and key of the RA that answers SCEP in the CA's stead"),
+                  "certificate file of the issuing CA, and the file or pkcs11: URI of its key"),
+    AP_INIT_TAKE2(
+        "MDMEnrollRA", mdm_conf_set_ra, NULL, RSRC_CONF,
+        "certificate file, and file or pkcs11: URI of the key, of the RA that answers SCEP"),
     AP_INIT_TAKE1("MDMEnrollNextCA", mdm_conf_set_next_ca, NULL, RSRC_CONF,
                   "file of the CA certificate (and RA's) that will follow"),
     AP_INIT_TAKE1("MDMEnrollRenewal", mdm_conf_set_renewal, NULL, RSRC_CONF,
@@ -492,6 +495,8 @@ const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE23(
         "MDMEnrollSigner", set_signer, NULL, RSRC_CONF,
         "files of certificate, key and chain that sign profiles, instead of the vhost's"),
+    AP_INIT_TAKE_ARGV("MDMEnrollPassPhraseDialog", mdm_conf_set_pass_phrase, NULL, RSRC_CONF,
+                      "builtin, or exec:/path of a program that prints the pass phrase of a key"),
     AP_INIT_TAKE1("MDMEnrollBaseURL", set_base_url, NULL, RSRC_CONF,
                   "https://host[:port] as devices see this vhost, behind a proxy"),
     AP_INIT_ITERATE("MDMEnrollDeviceAttributes", set_device_attribute, NULL, RSRC_CONF,

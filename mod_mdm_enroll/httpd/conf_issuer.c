@@ -28,7 +28,8 @@ static mdm_ca_t *make_ca(mdm_check_t *check, apr_pool_t *p, const mdm_server_con
     mdm_ca_t *ca;
 
     if (!mdm_conf_told(check, where,
-                       mdm_signer_read(p, conf->ca_certificate, conf->ca_key, NULL, &signer)))
+                       mdm_signer_read(p, conf->ca_certificate, conf->ca_key, NULL,
+                                       mdm_conf_keys(check, conf, where), &signer)))
         return NULL;
     settings->signer = signer;
     settings->responder = !conf->where[MDM_SET_RA];
@@ -55,7 +56,8 @@ static const mdm_signer_t *make_responder(mdm_check_t *check, apr_pool_t *p,
     if (!where)
         return mdm_ca_signer(ca);
     if (!mdm_conf_told(check, where,
-                       mdm_signer_read(p, conf->ra_certificate, conf->ra_key, NULL, &ra)) ||
+                       mdm_signer_read(p, conf->ra_certificate, conf->ra_key, NULL,
+                                       mdm_conf_keys(check, conf, where), &ra)) ||
         !mdm_conf_told(check, where, mdm_ca_check_ra(p, ca, ra)))
         return NULL;
     return ra;
@@ -98,6 +100,4 @@ void mdm_conf_make_issuer(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     scep->allow = conf->scep_allow;
     scep->responder = make_responder(check, p, conf, ca);
     scep->next = read_next(check, p, conf);
-    if (scep->responder)
-        mdm_conf_told(check, conf->where[MDM_SET_CA], mdm_scep_prepare(p, scep));
 }

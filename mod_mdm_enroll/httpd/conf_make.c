@@ -347,9 +347,10 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     site->store_target = conf->store_target;
     site->ldap = make_ldap(check, p, conf);
     if (conf->where[MDM_SET_SIGNER] &&
-        mdm_conf_told(check, conf->where[MDM_SET_SIGNER],
-                      mdm_signer_read(p, conf->signer_certificate, conf->signer_key,
-                                      conf->signer_chain, &signer)))
+        mdm_conf_told(
+            check, conf->where[MDM_SET_SIGNER],
+            mdm_signer_read(p, conf->signer_certificate, conf->signer_key, conf->signer_chain,
+                            mdm_conf_keys(check, conf, conf->where[MDM_SET_SIGNER]), &signer)))
         site->signer = signer;
 
     make_profile(check, p, conf, &site->ota.profile);

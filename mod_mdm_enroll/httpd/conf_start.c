@@ -10,7 +10,9 @@
 #include <http_core.h>
 #include <http_log.h>
 
+#include "../core/mdm_token.h"
 #include "crl_cache.h"
+#include "key_ring.h"
 #include "signer_ssl.h"
 #include "store_dbd.h"
 #include "store_schema.h"
@@ -45,6 +47,13 @@ static void warn_file_mode(apr_pool_t *p, server_rec *s, apr_hash_t *told, const
                      "(chmod 600)",
                      code(p, MDM_MSG_KEY_FILE_MODE), file,
                      info.protection & APR_FPROT_WREAD ? "everybody" : "its group");
+}
+
+/* Of a key in a token, the file with its PIN is the secret. */
+static void warn_key_mode(apr_pool_t *p, server_rec *s, apr_hash_t *told, const char *source)
+{
+    warn_file_mode(p, s, told,
+                   source && mdm_token_is_uri(source) ? mdm_token_pin_file(p, source) : source);
 }
 
 static void warn_self_signed(apr_pool_t *p, server_rec *s, apr_hash_t *told, X509 *cert)
@@ -119,49 +128,82 @@ static void note_shared_key(apr_pool_t *p, server_rec *s, apr_hash_t *told, cons
                      code(p, MDM_MSG_CA_SHARED_KEY), file);
 }
 
+/* OK, DONE where the site is not served for want of one, or the reason not to start. */
+static int choose_signer(apr_pool_t *p, server_rec *s, int rehearsal)
+{
+    mdm_server_conf_t *conf = mdm_conf_server(s);
+    mdm_site_t *site = conf->site;
+    int own = conf->endpoints[MDM_ENDPOINT_DEVICE].server == s;
+
+    if (!site->signer)
+        site->signer = mdm_signer_ssl_choose(conf);
+    if (site->signer || !site->paths[MDM_ENDPOINT_DEVICE])
+        return OK;
+    if (own || !rehearsal)
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | (own ? APLOG_ERR : APLOG_WARNING), 0, NULL,
+                     "%s: %s has no RSA or ECDSA certificate in mod_ssl to sign profiles with%s; "
+                     "add SSLCertificateFile, or MDMEnrollSigner certificate key",
+                     code(p, MDM_MSG_SIGNER_MISSING), mdm_conf_vhost_name(p, s),
+                     own ? "" : ", so the endpoints that it inherits are not served there");
+    if (own)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    conf->site = NULL;
+    return DONE;
+}
+
+/* What is signed in advance: not in the check, which may have to do without the private keys. */
+static int prepare_scep(apr_pool_t *p, server_rec *s, mdm_site_t *site)
+{
+    mdm_result_t result;
+
+    if (!site->scep.rules.ca)
+        return OK;
+    result = mdm_scep_prepare(p, &site->scep);
+    if (result.kind == MDM_OK)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, NULL, "%s: %s: %s",
+                 code(p, result.message), mdm_conf_vhost_name(p, s), result.log);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static void tell(apr_pool_t *p, server_rec *s, apr_hash_t *told)
+{
+    const mdm_server_conf_t *conf = mdm_conf_server(s);
+
+    if (conf->site->signer)
+        warn_self_signed(p, s, told, conf->site->signer->cert);
+    warn_issuer(p, s, told, conf->site, apr_time_sec(apr_time_now()));
+    warn_key_mode(p, s, told, conf->ca_key);
+    warn_key_mode(p, s, told, conf->ra_key);
+    warn_key_mode(p, s, told, conf->signer_key);
+    warn_file_mode(p, s, told, conf->bind_file);
+    note_shared_key(p, s, told, conf->site);
+}
+
 int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     int rehearsal = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
-    apr_int64_t now = apr_time_sec(apr_time_now());
     apr_hash_t *told = apr_hash_make(ptemp);
     server_rec *s;
 
-    (void)p;
     (void)plog;
     if (mdm_conf_server(main_server)->broken) /* told by the check */
         return HTTP_INTERNAL_SERVER_ERROR;
+    if (rehearsal && mdm_conf_server(main_server)->keys_wait &&
+        mdm_conf_check_keys(p, ptemp, main_server) != OK)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    if (!rehearsal)
+        mdm_key_ring_sweep();
     for (s = main_server; s; s = s->next) {
-        mdm_server_conf_t *conf = mdm_conf_server(s);
-        mdm_site_t *site = conf->site;
+        mdm_site_t *site = mdm_conf_server(s)->site;
+        int status = site ? choose_signer(ptemp, s, rehearsal) : DONE;
 
-        if (!site)
-            continue;
-        if (!site->signer)
-            site->signer = mdm_signer_ssl_choose(conf);
-        if (!site->signer && site->paths[MDM_ENDPOINT_DEVICE]) {
-            int own = conf->endpoints[MDM_ENDPOINT_DEVICE].server == s;
-
-            if (own || !rehearsal)
-                ap_log_error(APLOG_MARK, APLOG_STARTUP | (own ? APLOG_ERR : APLOG_WARNING), 0, NULL,
-                             "%s: %s has no RSA or ECDSA certificate in mod_ssl to sign profiles "
-                             "with%s; add SSLCertificateFile, or MDMEnrollSigner certificate key",
-                             code(ptemp, MDM_MSG_SIGNER_MISSING), mdm_conf_vhost_name(ptemp, s),
-                             own ? "" : ", so the endpoints that it inherits are not served there");
-            if (own)
-                return HTTP_INTERNAL_SERVER_ERROR;
-            conf->site = NULL;
-            continue;
-        }
-        if (rehearsal)
-            continue;
-        if (site->signer)
-            warn_self_signed(ptemp, s, told, site->signer->cert);
-        warn_issuer(ptemp, s, told, site, now);
-        warn_file_mode(ptemp, s, told, conf->ca_key);
-        warn_file_mode(ptemp, s, told, conf->ra_key);
-        warn_file_mode(ptemp, s, told, conf->signer_key);
-        warn_file_mode(ptemp, s, told, conf->bind_file);
-        note_shared_key(ptemp, s, told, site);
+        if (status == OK && !rehearsal)
+            status = prepare_scep(p, s, site);
+        if (status != OK && status != DONE)
+            return status;
+        if (status == OK && !rehearsal)
+            tell(ptemp, s, told);
     }
     return OK;
 }
@@ -213,16 +255,38 @@ static const mdm_crl_source_t *find_crl(apr_pool_t *p, server_rec *s, apr_hash_t
     return crl;
 }
 
+static void try_token(apr_pool_t *p, server_rec *s, apr_hash_t *tried, const char *source,
+                      const mdm_signer_t *signer)
+{
+    mdm_result_t result;
+
+    if (!source || !signer || !mdm_token_is_uri(source) || !first_time(p, tried, source))
+        return;
+    result = mdm_token_try_key(p, source, signer->key);
+    if (result.kind != MDM_OK)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "%s: %s; wanted: a token that the user this process runs as may use",
+                     code(p, result.message), result.log);
+}
+
 void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
 {
     apr_hash_t *stores = apr_hash_make(p), *crls = apr_hash_make(p);
+    apr_hash_t *tried = apr_hash_make(p);
     server_rec *s;
 
     for (s = main_server; s; s = s->next) {
-        mdm_site_t *site = mdm_conf_server(s)->site;
+        const mdm_server_conf_t *conf = mdm_conf_server(s);
+        mdm_site_t *site = conf->site;
 
         if (!site)
             continue;
+        if (site->scep.rules.ca) {
+            try_token(p, s, tried, conf->ca_key, mdm_ca_signer(site->scep.rules.ca));
+            try_token(p, s, tried, conf->ra_key, site->scep.responder);
+        }
+        if (conf->where[MDM_SET_SIGNER])
+            try_token(p, s, tried, conf->signer_key, site->signer);
         site->store = find_store(p, s, stores, site);
         site->scep.crl = find_crl(p, s, crls, site);
         if (site->ldap)

@@ -48,6 +48,8 @@ postgresql                     postgresql-server      file:/usr/bin/initdb
 libaprutil1-dbd-pgsql          apr-util-pgsql         file:/usr/lib*/apr-util-1/apr_dbd_pgsql*.so
 sqlite3                        sqlite                 cmd:sqlite3
 eatmydata                      libeatmydata           cmd:eatmydata
+softhsm2                       softhsm                cmd:softhsm2-util
+libengine-pkcs11-openssl       openssl-pkcs11         file:/usr/lib*/engines-3/pkcs11.so|/usr/lib/*/engines-3/pkcs11.so
 strongswan-pki                 strongswan             cmd:pki|strongswan-pki
 libstrongswan-standard-plugins strongswan             cmd:pki|strongswan-pki
 libstrongswan-extra-plugins    strongswan             cmd:pki|strongswan-pki

@@ -5,7 +5,6 @@ import dataclasses
 import re
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from harness import paths, pki
 from harness.ports import free_port
@@ -58,13 +57,6 @@ class Files(dict):
 
     def make_signs_only(self):
         return self.ca(usage={"key_cert_sign", "crl_sign"})
-
-    def make_encrypted(self):
-        identity = self.ca()
-        pem = identity.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(PASSWORD.encode()))
-        return dataclasses.replace(identity, key_file=self.make.write("encrypted.key", pem, 0o600))
 
     def make_empty(self):
         return self.make.write("empty", b"")
@@ -215,8 +207,6 @@ BROKEN = {
     "CA: usage": Broken(ca("signs_only"), "CN=Unfit CA",
                         "wanted is keyUsage with keyCertSign, digitalSignature and "
                         "keyEncipherment"),
-    "CA: encrypted key": Broken(ca("encrypted"), "{encrypted.key_file}",
-                                "it is encrypted; wanted one without a password"),
     "CA: no file": Broken("MDMEnrollCA {folder}/none.pem {site.ca.key_file}",
                           "cannot open {folder}/none.pem", "No such file"),
     "CA: no key file": Broken("MDMEnrollCA {site.ca.cert_file} {folder}/none.key",

@@ -112,48 +112,6 @@ static void files_without_certificates_are_refused(void **state)
     assert_null(certs);
 }
 
-static const char *traditional_pem(EVP_PKEY *key, const char *password)
-{
-    char *data = NULL;
-    BIO *bio = BIO_new(BIO_s_mem());
-    assert_true(PEM_write_bio_PrivateKey_traditional(
-        bio, key, password ? EVP_aes_128_cbc() : NULL, (const unsigned char *)password,
-        password ? (int)strlen(password) : 0, NULL, NULL));
-    long len = BIO_get_mem_data(bio, &data);
-    const char *pem = apr_pstrmemdup(pki_pool, data, (apr_size_t)len);
-    BIO_free(bio);
-    return pem;
-}
-
-static void keys_are_read(void **state)
-{
-    (void)state;
-    EVP_PKEY *key = NULL;
-    assert_int_equal(
-        mdm_x509_read_key(pki_pool, text_file("p8", pki_key_pem(ca_key, NULL)), &key).kind, MDM_OK);
-    assert_int_equal(EVP_PKEY_eq(key, ca_key), 1);
-    assert_int_equal(
-        mdm_x509_read_key(pki_pool, text_file("ec", traditional_pem(leaf_key, NULL)), &key).kind,
-        MDM_OK);
-    assert_int_equal(EVP_PKEY_eq(key, leaf_key), 1);
-    no_errors_left();
-}
-
-/* With the default callback this would wait for somebody at the terminal. */
-static void encrypted_keys_are_refused(void **state)
-{
-    (void)state;
-    EVP_PKEY *key = NULL;
-    refuse(mdm_x509_read_key(pki_pool, text_file("enc8", pki_key_pem(ca_key, "secret")), &key),
-           MDM_MSG_FILE, "enc8: it is encrypted");
-    refuse(mdm_x509_read_key(pki_pool, text_file("enc1", traditional_pem(ca_key, "secret")), &key),
-           MDM_MSG_FILE, "enc1: it is encrypted");
-    refuse(mdm_x509_read_key(pki_pool, text_file("none", pki_cert_pem(ca)), &key), MDM_MSG_FILE,
-           "cannot read a PEM private key from");
-    refuse(mdm_x509_read_key(pki_pool, "/nonexistent/k", &key), MDM_MSG_FILE, "No such file");
-    assert_null(key);
-}
-
 /* Runs in a process of its own, which has a terminal where nobody types: 0 if nothing asked there.
  */
 static int read_at_a_terminal(const char *file, const char *pem)
@@ -189,35 +147,6 @@ static void nobody_is_asked_for_a_certificate(void **state)
     if (status == -1)
         kill(child, SIGKILL);
     assert_int_equal(status, 0);
-}
-
-static void a_signer_is_certificate_key_and_chain(void **state)
-{
-    (void)state;
-    mdm_signer_t *signer = NULL;
-    const char *cert_file =
-        text_file("signer.pem", apr_pstrcat(pki_pool, pki_cert_pem(leaf), pki_cert_pem(ca), NULL));
-    const char *key_file = text_file("signer.key", pki_key_pem(leaf_key, NULL));
-    const char *chain_file = text_file("chain.pem", pki_cert_pem(ca));
-
-    assert_int_equal(mdm_signer_read(pki_pool, cert_file, key_file, NULL, &signer).kind, MDM_OK);
-    assert_int_equal(X509_cmp(signer->cert, leaf), 0);
-    assert_int_equal(EVP_PKEY_eq(signer->key, leaf_key), 1);
-    assert_int_equal(sk_X509_num(signer->chain), 1);
-    assert_int_equal(mdm_signer_read(pki_pool, cert_file, key_file, chain_file, &signer).kind,
-                     MDM_OK);
-    assert_int_equal(sk_X509_num(signer->chain), 2);
-
-    signer = NULL;
-    refuse(mdm_signer_read(pki_pool, chain_file, key_file, NULL, &signer), MDM_MSG_FILE,
-           "does not belong to");
-    refuse(mdm_signer_read(pki_pool, "/nonexistent/c", key_file, NULL, &signer), MDM_MSG_FILE,
-           "/nonexistent/c");
-    refuse(mdm_signer_read(pki_pool, cert_file, "/nonexistent/k", NULL, &signer), MDM_MSG_FILE,
-           "/nonexistent/k");
-    refuse(mdm_signer_read(pki_pool, cert_file, key_file, "/nonexistent/x", &signer), MDM_MSG_FILE,
-           "/nonexistent/x");
-    assert_null(signer);
 }
 
 static void der_and_pem_are_decoded_exactly(void **state)
@@ -399,10 +328,7 @@ int main(void)
         cmocka_unit_test(certificates_are_read_in_order),
         cmocka_unit_test(one_certificate_of_der_is_read),
         cmocka_unit_test(files_without_certificates_are_refused),
-        cmocka_unit_test(keys_are_read),
-        cmocka_unit_test(encrypted_keys_are_refused),
         cmocka_unit_test(nobody_is_asked_for_a_certificate),
-        cmocka_unit_test(a_signer_is_certificate_key_and_chain),
         cmocka_unit_test(der_and_pem_are_decoded_exactly),
         cmocka_unit_test(only_known_keys_are_decoded),
         cmocka_unit_test(key_is_found_in_its_place_only),

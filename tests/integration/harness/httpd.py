@@ -85,12 +85,12 @@ class Httpd:
             "GracefulShutdownTimeout 10\n" +
             "".join(f"Listen 127.0.0.1:{p}\n" for p in self.ports))
         self.configure(config)
+        self.environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **(environ or {})}
         # No test cuts the power, and how fast a disk on which compilers write, too, comes to rest is
         # not the question: without waiting for it.
         self.process = Process(
             [paths.program("eatmydata"), "--", binary(), "-d", self.folder, "-f", self.config_file,
-             "-D", "FOREGROUND"], self.folder / "httpd.out", self.ports,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **(environ or {})})
+             "-D", "FOREGROUND"], self.folder / "httpd.out", self.ports, env=self.environ)
 
     def configure(self, config):
         """Write the configuration; it counts from the next start or graceful restart on."""
@@ -98,7 +98,8 @@ class Httpd:
 
     def test(self):
         """httpd -t: (exit status, what it said)."""
-        done = run(binary(), "-d", self.folder, "-f", self.config_file, "-t", ok=False)
+        done = run(binary(), "-d", self.folder, "-f", self.config_file, "-t", ok=False,
+                   env=self.environ)
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
     def start(self):

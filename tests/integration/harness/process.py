@@ -61,6 +61,7 @@ class Process:
         self.output = pathlib.Path(output)
         self.ports = ports
         self.options = options
+        self.terminal = None  # a Terminal that it shall have
         self.popen = None
 
     @property
@@ -72,8 +73,10 @@ class Process:
 
     def start(self):
         with open(self.output, "ab") as output:
-            self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output,
-                                          stderr=output, start_new_session=True, **self.options)
+            self.popen = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True, preexec_fn=self.terminal and self.terminal.attach,
+                **self.options)
         wait_until(lambda: not self.running() or all(listens(p) for p in self.ports),
                    f"{self.command[0]} on ports {self.ports}")
         if not self.running():
