@@ -10,6 +10,7 @@
 
 #include "mdm_cms.h"
 #include "mdm_device.h"
+#include "mdm_pin.h"
 
 /* One device message on its way through phase 2 or 3. */
 typedef struct turn_t {
@@ -19,6 +20,7 @@ typedef struct turn_t {
     const mdm_ota_request_t *request;
     apr_int64_t now;
     X509 *signer;
+    mdm_issuer_t issuer; /* of the signer */
     const char *signer_fingerprint;
     const mdm_device_t *device;
     mdm_ota_facts_t *facts;
@@ -135,19 +137,21 @@ static mdm_result_t check_tls(const turn_t *turn, const mdm_enrollment_t *row)
 }
 
 /* The two writes of a phase, after all is proved and the reply is made: the secret that the reply
- * carries, then the move that decides who may send it. The secret comes first, since a row that
- * moved without it would be lost to the device. */
+ * carries (NULL: it carries none of ours), then the move that decides who may send it. The secret
+ * comes first, since a row that moved without it would be lost to the device. */
 static mdm_result_t commit(const turn_t *turn, mdm_enrollment_t *row, mdm_state_t from,
                            const char *secret, mdm_purpose_t purpose)
 {
-    mdm_result_t r = mdm_challenge_store(turn->p, turn->world, secret, row->id, purpose,
-                                         turn->settings->lifetime);
+    mdm_result_t r = mdm_result_ok();
 
+    if (secret != NULL)
+        r = mdm_challenge_store(turn->p, turn->world, secret, row->id, purpose,
+                                turn->settings->lifetime);
     if (r.kind != MDM_OK)
         return r;
     r = mdm_enrollment_advance(turn->p, turn->world, row, from, row->identity_fingerprint,
                                turn->settings->lifetime);
-    if (r.kind != MDM_OK)
+    if (r.kind != MDM_OK && secret != NULL)
         mdm_challenge_discard(turn->p, turn->world, secret);
     return r;
 }
@@ -156,11 +160,16 @@ static mdm_result_t commit(const turn_t *turn, mdm_enrollment_t *row, mdm_state_
 static mdm_result_t identity_reply(const turn_t *turn, const mdm_enrollment_t *row,
                                    const char *secret, mdm_ota_reply_t *reply)
 {
+    mdm_profile_scep_t scep;
     const char *xml;
     apr_size_t len;
-    mdm_result_t r = mdm_profile_identity(turn->p, &turn->settings->profile, turn->world, row,
-                                          turn->request->scep_url, secret, &xml, &len);
+    mdm_result_t r =
+        mdm_identity_payload(turn->p, turn->settings->identity, row, MDM_PURPOSE_IDENTITY,
+                             turn->request->scep_url, secret, &scep);
 
+    if (r.kind == MDM_OK)
+        r = mdm_profile_identity(turn->p, &turn->settings->profile, turn->world, row, &scep, &xml,
+                                 &len);
     return r.kind != MDM_OK ? r : sign(turn->p, turn->request, xml, len, reply);
 }
 
@@ -205,28 +214,30 @@ static mdm_result_t identify(const turn_t *turn, mdm_ota_reply_t *reply)
         return mdm_random_failed(turn->p);
     r = identity_reply(turn, row, secret, &made);
     if (r.kind == MDM_OK)
-        r = commit(turn, row, MDM_STATE_OFFERED, secret, MDM_PURPOSE_IDENTITY);
+        r = commit(turn, row, MDM_STATE_OFFERED, secret,
+                   mdm_identity_foreign(turn->settings->identity) ? MDM_PURPOSE_BINDING
+                                                                  : MDM_PURPOSE_IDENTITY);
     if (r.kind == MDM_OK)
         *reply = made;
     return r;
 }
 
-/* The row that an identity certificate belongs to: recorded, not revoked, made for phase 3, and
- * still the identity of a row that waits for it. */
-static mdm_result_t find_by_identity(const turn_t *turn, mdm_enrollment_t **row)
+/* Whether a certificate that no row has yet may become one's: only where identities come from a
+ * foreign CA, and only one of such a CA. What the own CA issued is in the store, or not ours. */
+static int may_pin(const turn_t *turn)
+{
+    return turn->issuer == MDM_ISSUER_FOREIGN_CA && mdm_identity_foreign(turn->settings->identity);
+}
+
+/* The row of a recorded identity certificate: not revoked, made for phase 3, of this site. */
+static mdm_result_t find_owner(const turn_t *turn, const mdm_certificate_t *cert,
+                               mdm_enrollment_t **row)
 {
     const mdm_store_t *store = turn->world->store;
-    const char *fingerprint = turn->signer_fingerprint, *foreign;
-    mdm_certificate_t *cert;
+    const char *foreign;
     mdm_enrollment_t *owner;
     mdm_result_t r;
 
-    r = store->certificate_by_fingerprint(store->context, turn->p, fingerprint, &cert);
-    if (r.kind != MDM_OK)
-        return r;
-    if (cert == NULL)
-        return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
-                               "no record of the signer with fingerprint %s", fingerprint);
     if (cert->revoked_at != 0)
         return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_REVOKED,
                                "the signer with serial number %s was revoked %" APR_INT64_T_FMT
@@ -250,6 +261,37 @@ static mdm_result_t find_by_identity(const turn_t *turn, mdm_enrollment_t **row)
         return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
                                "the signer with serial number %s is of enrollment %s, %s",
                                cert->serial, owner->id, foreign);
+    *row = owner;
+    return r;
+}
+
+/* The row that the signer's certificate belongs to, and which waits for it. *challenge is NULL,
+ * unless the certificate is still to be pinned to it. */
+static mdm_result_t find_by_identity(const turn_t *turn, mdm_challenge_t **challenge,
+                                     mdm_enrollment_t **row)
+{
+    const mdm_store_t *store = turn->world->store;
+    const char *fingerprint = turn->signer_fingerprint;
+    mdm_certificate_t *cert;
+    mdm_enrollment_t *owner = NULL;
+    mdm_result_t r;
+
+    *challenge = NULL;
+    r = store->certificate_by_fingerprint(store->context, turn->p, fingerprint, &cert);
+    if (r.kind == MDM_OK && cert == NULL && !may_pin(turn))
+        r = mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
+                            "no record of the signer with fingerprint %s", fingerprint);
+    if (r.kind == MDM_OK && cert != NULL)
+        r = find_owner(turn, cert, &owner);
+    if (r.kind != MDM_OK)
+        return r;
+    /* Recorded, and the row did not move: the store failed between the two. */
+    if (may_pin(turn) && (owner == NULL || owner->state == MDM_STATE_IDENTIFYING)) {
+        r = mdm_pin_find(turn->p, turn->world, turn->signer, fingerprint, challenge, row);
+        if (r.kind == MDM_OK)
+            found(turn, *row);
+        return r;
+    }
     found(turn, owner);
     if (owner->state != MDM_STATE_IDENTIFIED)
         return wrong_state(turn, owner, MDM_STATE_IDENTIFIED);
@@ -272,12 +314,14 @@ static mdm_result_t enrollment_reply(const turn_t *turn, const mdm_enrollment_t 
 {
     const mdm_profile_settings_t *profile = &turn->settings->profile;
     const unsigned char *encrypted;
+    mdm_profile_scep_t scep;
     const char *xml;
     apr_size_t len;
-    mdm_result_t r;
+    mdm_result_t r = mdm_identity_payload(turn->p, turn->settings->mdm_identity, row,
+                                          MDM_PURPOSE_MDM, turn->request->scep_url, secret, &scep);
 
-    r = mdm_profile_payloads(turn->p, profile, turn->world, row, turn->request->scep_url, secret,
-                             &xml, &len);
+    if (r.kind == MDM_OK)
+        r = mdm_profile_payloads(turn->p, profile, turn->world, row, &scep, &xml, &len);
     /* To the verified signer only, never to whatever certificates the message carries. */
     if (r.kind == MDM_OK)
         r = mdm_cms_encrypt(turn->p, turn->signer, turn->settings->cipher, xml, len, &encrypted,
@@ -287,18 +331,10 @@ static mdm_result_t enrollment_reply(const turn_t *turn, const mdm_enrollment_t 
     return r.kind != MDM_OK ? r : sign(turn->p, turn->request, xml, len, reply);
 }
 
-/* Phase 3: the signer is the identity that this site issued, and names the row. */
-static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
+static mdm_result_t same_device(const turn_t *turn, const mdm_enrollment_t *row)
 {
     const mdm_device_t *device = turn->device;
-    mdm_enrollment_t *row = NULL;
-    mdm_ota_reply_t made = {NULL, 0};
-    const char *secret;
-    mdm_result_t r;
 
-    r = find_by_identity(turn, &row);
-    if (r.kind != MDM_OK)
-        return r;
     if (strcmp(device->udid, row->udid) != 0 || strcmp(device->serial, row->serial) != 0)
         return mdm_result_make(turn->p, MDM_MSG_DEVICE_MISMATCH,
                                "UDID \"%s\" SERIAL \"%s\", wanted for enrollment %s are \"%s\" and "
@@ -307,17 +343,38 @@ static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
                                mdm_result_quote_text(turn->p, device->serial), row->id,
                                mdm_result_quote_text(turn->p, row->udid),
                                mdm_result_quote_text(turn->p, row->serial));
-    r = check_tls(turn, row);
+    return mdm_result_ok();
+}
+
+/* Phase 3: the signer is the identity that the device got, and names the row. */
+static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
+{
+    mdm_challenge_t *binding = NULL;
+    mdm_enrollment_t *row = NULL;
+    mdm_ota_reply_t made = {NULL, 0};
+    const char *secret = NULL;
+    mdm_result_t r;
+
+    r = find_by_identity(turn, &binding, &row);
     if (r.kind == MDM_OK)
-        r = mdm_enrollment_allowed(turn->p, turn->world, row, device);
+        r = same_device(turn, row);
+    if (r.kind == MDM_OK)
+        r = check_tls(turn, row);
+    if (r.kind == MDM_OK)
+        r = mdm_enrollment_allowed(turn->p, turn->world, row, turn->device);
     if (r.kind != MDM_OK)
         return r;
 
-    row->state = MDM_STATE_DELIVERED;
-    secret = mdm_challenge_make(turn->p, turn->world);
-    if (secret == NULL)
-        return mdm_random_failed(turn->p);
+    if (!mdm_identity_foreign(turn->settings->mdm_identity)) {
+        secret = mdm_challenge_make(turn->p, turn->world);
+        if (secret == NULL)
+            return mdm_random_failed(turn->p);
+    }
     r = enrollment_reply(turn, row, secret, &made);
+    if (r.kind == MDM_OK && binding != NULL)
+        r = mdm_pin_take(turn->p, turn->world, turn->signer, turn->signer_fingerprint, binding, row,
+                         turn->settings->lifetime);
+    row->state = MDM_STATE_DELIVERED;
     if (r.kind == MDM_OK)
         r = commit(turn, row, MDM_STATE_IDENTIFIED, secret, MDM_PURPOSE_MDM);
     if (r.kind == MDM_OK)
@@ -336,7 +393,6 @@ mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
                    .request = request,
                    .now = world->now(world->context),
                    .facts = facts};
-    mdm_issuer_t issuer;
     mdm_cms_t *cms;
     mdm_device_t *device;
     const char *content;
@@ -352,14 +408,14 @@ mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
     if (r.kind != MDM_OK)
         return r;
     turn.signer = mdm_cms_signer(cms);
-    r = mdm_trust_judge(settings->trust, p, turn.signer, turn.now, &issuer);
+    r = mdm_trust_judge(settings->trust, p, turn.signer, turn.now, &turn.issuer);
     if (r.kind != MDM_OK)
         return r;
-    r = mdm_cms_verify(p, cms, issuer == MDM_ISSUER_DEVICE_CA ? MDM_CMS_ALLOW_SHA1 : 0, &content,
-                       &content_len);
+    r = mdm_cms_verify(p, cms, turn.issuer == MDM_ISSUER_DEVICE_CA ? MDM_CMS_ALLOW_SHA1 : 0,
+                       &content, &content_len);
     if (r.kind != MDM_OK)
         return r;
-    facts->phase = issuer == MDM_ISSUER_DEVICE_CA ? 2 : 3;
+    facts->phase = turn.issuer == MDM_ISSUER_DEVICE_CA ? 2 : 3;
     r = mdm_device_parse(p, content, content_len, &device);
     if (r.kind != MDM_OK)
         return r;

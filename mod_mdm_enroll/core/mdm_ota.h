@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 
 #include "mdm_enrollment.h"
+#include "mdm_identity.h"
 #include "mdm_profile.h"
 #include "mdm_result.h"
 #include "mdm_trust.h"
@@ -32,13 +33,16 @@ typedef struct mdm_ota_settings_t {
     const EVP_CIPHER *cipher; /* of the enrollment profile */
     apr_int64_t lifetime;     /* seconds that the device has for the next phase */
     mdm_tls_certificate_t tls_certificate;
+    /* Where the identity of phase 3 and that of the MDM server come from; NULL: from the own CA */
+    const mdm_identity_t *identity;
+    const mdm_identity_t *mdm_identity;
 } mdm_ota_settings_t;
 
 /* What one request brings: where it came in and with which key the answer is signed. */
 typedef struct mdm_ota_request_t {
     const mdm_signer_t *signer;
     const char *device_url; /* absolute URL of the device endpoint */
-    const char *scep_url;   /* absolute URL of the scep endpoint */
+    const char *scep_url;   /* absolute URL of the scep endpoint, or NULL if nothing needs it */
     X509 *tls_certificate;  /* the client certificate of the TLS handshake, or NULL */
 } mdm_ota_request_t;
 

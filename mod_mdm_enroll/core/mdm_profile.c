@@ -12,6 +12,9 @@
 /* All rights of com.apple.mdm. */
 #define ACCESS_RIGHTS_ALL 8191
 
+/* X.520 serialNumber, for which Apple's Subject has no short name. */
+#define OID_SERIAL_NUMBER "2.5.4.5"
+
 /* Hexadecimal digits of a certificate's fingerprint that its PayloadIdentifier ends with. */
 #define IDENTIFIER_DIGITS 16
 
@@ -104,7 +107,7 @@ static void append_rdn(apr_pool_t *p, mdm_plist_t *subject, const char *type, co
 
 static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                  const mdm_enrollment_t *row, const char *uuid,
-                                 const char *scep_url, const char *challenge)
+                                 const mdm_profile_scep_t *scep)
 {
     mdm_plist_t *payload = common(
         p, settings, "com.apple.security.scep", ".scep", uuid,
@@ -113,16 +116,25 @@ static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *se
     mdm_plist_t *content = mdm_plist_dict(p), *subject = mdm_plist_array(p);
 
     append_rdn(p, subject, "O", settings->organization);
+    if (scep->unit != NULL)
+        append_rdn(p, subject, "OU", scep->unit);
     append_rdn(p, subject, "CN", row->udid);
+    if (scep->serial != NULL)
+        append_rdn(p, subject, OID_SERIAL_NUMBER, scep->serial);
     mdm_plist_set_integer(content, "Keysize", 2048);
     mdm_plist_set_integer(content, "Key Usage", 5); /* signs, and is encrypted to */
     mdm_plist_set_boolean(content, "KeyIsExtractable", 0);
     /* Keys that begin with "Payload" are the payload's, all others are of its content. */
     mdm_schema_apply(p, payload, pick(p, settings->scep, "Payload", 1));
     mdm_schema_apply(p, content, pick(p, settings->scep, "Payload", 0));
-    mdm_plist_set_string(content, "URL", scep_url);
+    mdm_plist_set_string(content, "URL", scep->url);
+    if (scep->name != NULL)
+        mdm_plist_set_string(content, "Name", scep->name);
+    if (scep->fingerprint != NULL)
+        mdm_plist_set_data(content, "CAFingerprint", scep->fingerprint, scep->fingerprint_len);
     mdm_plist_set(content, "Subject", subject);
-    mdm_plist_set_string(content, "Challenge", challenge);
+    if (scep->challenge != NULL)
+        mdm_plist_set_string(content, "Challenge", scep->challenge);
     mdm_plist_set_string(content, "Key Type", "RSA");
     mdm_plist_set(payload, "PayloadContent", content);
     return payload;
@@ -130,8 +142,7 @@ static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *se
 
 mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const char *scep_url, const char *challenge, const char **xml,
-                                  apr_size_t *len)
+                                  const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
 {
     const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *profile, *content;
@@ -144,7 +155,7 @@ mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *s
                                  " for its enrollment.", NULL));
     /* Exactly one payload, and one that yields an identity, or the device refuses the profile. */
     content = mdm_plist_array(p);
-    mdm_plist_append(content, scep_payload(p, settings, row, scep_uuid, scep_url, challenge));
+    mdm_plist_append(content, scep_payload(p, settings, row, scep_uuid, scep));
     mdm_plist_set(profile, "PayloadContent", content);
     return to_xml(p, profile, xml, len);
 }
@@ -240,8 +251,7 @@ static mdm_plist_t *mdm_payload(apr_pool_t *p, const mdm_profile_settings_t *set
 
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const char *scep_url, const char *challenge, const char **xml,
-                                  apr_size_t *len)
+                                  const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
 {
     const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *payloads;
@@ -250,7 +260,7 @@ mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *s
         return mdm_random_failed(p);
     payloads = mdm_plist_array(p);
     append_certificates(p, settings, payloads);
-    mdm_plist_append(payloads, scep_payload(p, settings, row, scep_uuid, scep_url, challenge));
+    mdm_plist_append(payloads, scep_payload(p, settings, row, scep_uuid, scep));
     mdm_plist_append(payloads, mdm_payload(p, settings, uuid, scep_uuid));
     return to_xml(p, payloads, xml, len);
 }

@@ -40,6 +40,18 @@ typedef struct mdm_profile_settings_t {
     const apr_array_header_t *scep;
 } mdm_profile_settings_t;
 
+/* What a SCEP payload says of its server and asks it for. */
+typedef struct mdm_profile_scep_t {
+    const char *url;
+    const char *challenge;            /* NULL: none */
+    const char *name;                 /* Name, before what the settings say; or NULL */
+    const unsigned char *fingerprint; /* CAFingerprint, or NULL */
+    apr_size_t fingerprint_len;
+    /* In the subject, beside O and CN (the UDID); each may be NULL: */
+    const char *unit;   /* OU */
+    const char *serial; /* serialNumber */
+} mdm_profile_scep_t;
+
 /* All of these return XML (mdm_plist_to_xml) in p, or MDM_MSG_PROFILE / MDM_MSG_RANDOM. */
 
 /* Phase 1: the Profile Service profile: URL, DeviceAttributes, Challenge. Its PayloadIdentifier is
@@ -52,7 +64,7 @@ mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *se
  * signs phase 3. Its PayloadIdentifier is the settings' with ".identity" behind it. */
 mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const char *scep_url, const char *challenge, const char **xml,
+                                  const mdm_profile_scep_t *scep, const char **xml,
                                   apr_size_t *len);
 
 /* Phase 3, to be encrypted: the array of payloads: root and intermediate certificates
@@ -61,7 +73,7 @@ mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *s
  * at it. AccessRights is 8191 unless set, or absent with EnrollmentMode BYOD. */
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const char *scep_url, const char *challenge, const char **xml,
+                                  const mdm_profile_scep_t *scep, const char **xml,
                                   apr_size_t *len);
 
 /* Phase 3, the outside: Configuration with EncryptedPayloadContent. */

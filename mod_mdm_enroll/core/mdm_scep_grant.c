@@ -342,7 +342,7 @@ mdm_result_t mdm_scep_find_member(apr_pool_t *p, const mdm_scep_rules_t *rules,
 
     if (r.kind == MDM_FAULT)
         return r;
-    if (r.kind != MDM_OK || issuer != MDM_ISSUER_IDENTITY_CA)
+    if (r.kind != MDM_OK || issuer == MDM_ISSUER_DEVICE_CA)
         return mdm_result_make(p, MDM_MSG_SCEP_SIGNER, "%s",
                                r.kind != MDM_OK ? r.log : "signed with a built-in identity");
     r = store->certificate_by_fingerprint(store->context, p, fingerprint, &recorded);

@@ -153,14 +153,14 @@ static const rule_t mdm_rules[] = {
 /* The keys of its inner PayloadContent dictionary. */
 static const rule_t scep_rules[] = {
     {.key = "PayloadContent", .instead = "the keys inside it are set directly"},
-    {.key = "URL", .instead = "it is where MDMEnrollEndpoint scep is"},
+    {.key = "URL", .instead = "it is where MDMEnrollEndpoint scep is; or use MDMEnrollIdentity"},
     {.key = "Name", .want = want_some_text},
     {.key = "Subject", .instead = MODULE},
     {.key = "Challenge", .instead = MODULE},
     {.key = "Keysize", .type = MDM_PLIST_INTEGER, .max = INTEGER_MAX, .words = key_sizes},
     {.key = "Key Type", .instead = MODULE},
     {.key = "Key Usage", .type = MDM_PLIST_INTEGER, .max = INTEGER_MAX, .words = key_usages},
-    {.key = "CAFingerprint", .instead = "the device gets the CA over this site's own https"},
+    {.key = "CAFingerprint", .instead = "use ca-fingerprint= of MDMEnrollIdentity"},
     {.key = "Retries", .type = MDM_PLIST_INTEGER, .min = 0, .max = INTEGER_MAX},
     {.key = "RetryDelay", .type = MDM_PLIST_INTEGER, .min = 0, .max = INTEGER_MAX},
     {.key = "SubjectAltName", .instead = "the CA decides on it, whatever the device asks for"},

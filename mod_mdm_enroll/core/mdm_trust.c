@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Who may sign: the pinned Apple device CA key, a site's own device CAs, the identity CA, the deny
- * list. Depends on mdm_x509.
+ * Who may sign: the pinned Apple device CA key, a site's own device CAs, the identity CA, foreign
+ * CAs of identities, the deny list. Depends on mdm_x509.
  */
 #include "mdm_trust.h"
 
@@ -44,7 +44,7 @@ typedef struct anchor_t {
     X509_NAME *subject;
     EVP_PKEY *key;
     mdm_issuer_t issuer;
-    apr_int64_t not_before; /* dates of the identity CA; a device CA has none */
+    apr_int64_t not_before; /* dates of a CA of identities; a device CA has none */
     apr_int64_t not_after;
 } anchor_t;
 
@@ -78,15 +78,19 @@ mdm_trust_t *mdm_trust_create(apr_pool_t *p)
 }
 
 /* Both roles for one key would leave no difference between phases 2 and 3. */
-static mdm_result_t add_anchor(mdm_trust_t *trust, const anchor_t *anchor)
+static mdm_result_t add_anchor(mdm_trust_t *trust, anchor_t *anchor)
 {
     for (int i = 0; i < trust->anchors->nelts; i++) {
         const anchor_t *other = &APR_ARRAY_IDX(trust->anchors, i, anchor_t);
-        if (other->issuer != anchor->issuer && EVP_PKEY_eq(other->key, anchor->key) == 1) {
-            ERR_clear_error();
-            return mdm_result_make(trust->pool, MDM_MSG_CONFIGURATION,
-                                   "the identity CA is a device CA, too: each needs its own key");
+        if (other->issuer == anchor->issuer || EVP_PKEY_eq(other->key, anchor->key) != 1)
+            continue;
+        if (other->issuer == MDM_ISSUER_IDENTITY_CA && anchor->issuer == MDM_ISSUER_FOREIGN_CA) {
+            anchor->issuer = MDM_ISSUER_IDENTITY_CA;
+            continue;
         }
+        ERR_clear_error();
+        return mdm_result_make(trust->pool, MDM_MSG_CONFIGURATION,
+                               "the identity CA is a device CA, too: each needs its own key");
     }
     ERR_clear_error();
     APR_ARRAY_PUSH(trust->anchors, anchor_t) = *anchor;
@@ -160,6 +164,11 @@ mdm_result_t mdm_trust_add_device_ca(mdm_trust_t *trust, X509 *ca)
 mdm_result_t mdm_trust_add_identity_ca(mdm_trust_t *trust, X509 *ca)
 {
     return add_certificate(trust, ca, MDM_ISSUER_IDENTITY_CA, IDENTITY_RSA_BITS);
+}
+
+mdm_result_t mdm_trust_add_foreign_ca(mdm_trust_t *trust, X509 *ca)
+{
+    return add_certificate(trust, ca, MDM_ISSUER_FOREIGN_CA, IDENTITY_RSA_BITS);
 }
 
 int mdm_trust_deny(mdm_trust_t *trust, const char *fingerprint)
@@ -270,7 +279,7 @@ static mdm_result_t check_dates(apr_pool_t *p, const subject_t *s, const anchor_
 static mdm_result_t check_leaf(apr_pool_t *p, const subject_t *s, const anchor_t *issuer,
                                apr_int64_t now)
 {
-    int identity = issuer->issuer == MDM_ISSUER_IDENTITY_CA;
+    int identity = issuer->issuer != MDM_ISSUER_DEVICE_CA;
     int rsa_bits = identity ? IDENTITY_RSA_BITS : DEVICE_RSA_BITS;
 
     if (is_ca(s->cert))
@@ -305,7 +314,7 @@ static mdm_result_t judge(const mdm_trust_t *trust, apr_pool_t *p, const subject
     if (!anchor) {
         return mdm_result_make(p, MDM_MSG_SIGNER_UNKNOWN_ISSUER,
                                "%s was not issued by a CA that is trusted (Apple's, or what "
-                               "MDMEnrollDeviceCA says)",
+                               "MDMEnrollDeviceCA and MDMEnrollIdentityCA say)",
                                s->who);
     }
     mdm_result_t r = check_leaf(p, s, anchor, now);

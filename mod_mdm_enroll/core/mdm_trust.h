@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Who may sign: the pinned Apple device CA key, a site's own device CAs, the identity CA, the deny
- * list. Depends on mdm_x509.
+ * Who may sign: the pinned Apple device CA key, a site's own device CAs, the identity CA, foreign
+ * CAs of identities, the deny list. Depends on mdm_x509.
  */
 #ifndef MDM_TRUST_H
 #define MDM_TRUST_H
@@ -18,8 +18,10 @@ typedef enum {
     MDM_ISSUER_UNKNOWN = 0,
     MDM_ISSUER_DEVICE_CA, /* a built-in identity: phase 2; dates are ignored, SHA-1 and RSA-1024 are
                              taken */
-    MDM_ISSUER_IDENTITY_CA /* issued by this site: phase 3; dates hold, RSA >= 2048 or P-256 and up,
-                              no SHA-1 */
+    MDM_ISSUER_IDENTITY_CA, /* issued by this site: phase 3; dates hold, RSA >= 2048 or P-256 and
+                               up, no SHA-1 */
+    MDM_ISSUER_FOREIGN_CA   /* issued by another CA that the site takes identities of: phase 3, as
+                               above; it may be one that the store does not know yet (mdm_pin.h) */
 } mdm_issuer_t;
 
 /* No anchor yet; the deny list holds the one device certificate whose private key is public
@@ -35,6 +37,10 @@ mdm_result_t mdm_trust_add_apple_device_ca(mdm_trust_t *trust);
  * CA's dates no identity is accepted. The certificate must be a CA, else MDM_MSG_CONFIGURATION. */
 mdm_result_t mdm_trust_add_device_ca(mdm_trust_t *trust, X509 *ca);
 mdm_result_t mdm_trust_add_identity_ca(mdm_trust_t *trust, X509 *ca);
+
+/* The same for a foreign CA of identities; after the own one. With the own one's key it is no
+ * foreign one: what it issued is MDM_ISSUER_IDENTITY_CA. */
+mdm_result_t mdm_trust_add_foreign_ca(mdm_trust_t *trust, X509 *ca);
 
 /* Add a SHA-256 certificate fingerprint, 64 hexadecimal digits in any case, colons or blanks
  * between them allowed. 0 if it is not one. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
- * start. conf_directives.c, conf_endpoint.c, conf_key.c and conf_payload.c set; conf_check.c
- * cross-checks; conf_make.c makes; conf_start.c completes it in post_config and in each child.
+ * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c and
+ * conf_payload.c set; conf_check.c cross-checks; conf_make.c, conf_issuer.c and conf_identity.c
+ * make; conf_start.c completes it in post_config and in each child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
@@ -13,6 +14,7 @@
 
 #include "../core/mdm_ca.h"
 #include "../core/mdm_crl.h"
+#include "../core/mdm_identity.h"
 #include "../core/mdm_key.h"
 #include "../core/mdm_ota.h"
 #include "../core/mdm_scep.h"
@@ -63,6 +65,9 @@ typedef enum {
     MDM_SET_REQUIRE,
     MDM_SET_LIFETIME,
     MDM_SET_VALIDITY,
+    MDM_SET_IDENTITY,
+    MDM_SET_MDM_IDENTITY,
+    MDM_SET_IDENTITY_CA,
     MDM_SET_COUNT
 } mdm_set_t;
 
@@ -83,6 +88,33 @@ typedef struct mdm_payload_conf_t {
     mdm_setting_t *setting; /* NULL where it depends on certificates: conf_make.c makes it */
     const ap_directive_t *where;
 } mdm_payload_conf_t;
+
+/* The two certificates of a device. */
+typedef enum {
+    MDM_CONF_IDENTITY,     /* that signs phase 3 */
+    MDM_CONF_MDM_IDENTITY, /* that the MDM server sees */
+    MDM_CONF_IDENTITY_COUNT
+} mdm_conf_identity_index_t;
+
+/* One MDMEnrollIdentity. */
+typedef struct mdm_conf_identity_t {
+    mdm_identity_kind_t kind;
+    const char *url;
+    const char *name; /* or NULL */
+    const unsigned char *fingerprint;
+    apr_size_t fingerprint_len;
+    enum {
+        MDM_CONF_CHALLENGE_NONE = 0,
+        MDM_CONF_CHALLENGE_TEXT,
+        MDM_CONF_CHALLENGE_FILE,
+        MDM_CONF_CHALLENGE_EXEC,
+        MDM_CONF_CHALLENGE_HOOK
+    } challenge_kind;
+    const char *challenge;    /* the text itself, a path, a URL */
+    const char *challenge_ca; /* or NULL, as the next */
+    const char *token_file;
+    apr_interval_time_t challenge_timeout;
+} mdm_conf_identity_t;
 
 /* What a vhost runs on: made of its configuration at start, read-only while requests are served. */
 typedef struct mdm_site_t {
@@ -143,9 +175,11 @@ typedef struct mdm_server_conf_t {
     const char *directory_group;
     const char *directory_ca;
     apr_interval_time_t directory_timeout;
-    apr_array_header_t *requirements; /* mdm_requirement_t * */
-    apr_int64_t lifetime;             /* seconds */
-    apr_int64_t validity;             /* seconds */
+    apr_array_header_t *requirements;                               /* mdm_requirement_t * */
+    apr_int64_t lifetime;                                           /* seconds */
+    apr_int64_t validity;                                           /* seconds */
+    const mdm_conf_identity_t *identities[MDM_CONF_IDENTITY_COUNT]; /* NULL: builtin */
+    apr_array_header_t *identity_cas;                               /* const char *: files */
 
     apr_array_header_t *tls_signers; /* mdm_signer_t *: what mod_ssl has for this very vhost */
     mdm_site_t *site;                /* NULL: enrollment is not served here */
@@ -180,6 +214,8 @@ const char *mdm_conf_parse_time(cmd_parms *cmd, const char *value, apr_interval_
 /* Directive functions that have a file of their own. */
 const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind);
 const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *mdm_conf_set_identity(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *mdm_conf_set_identity_ca(cmd_parms *cmd, void *dir, const char *name);
 
 const char *mdm_conf_set_ca(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
 const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
@@ -205,6 +241,29 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
 typedef struct mdm_check_t mdm_check_t;
 void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* What conf_identity.c has for the others. Does a certificate come from elsewhere than MDMEnrollCA;
+ * does any come from there? */
+int mdm_conf_identity_is_foreign(const mdm_server_conf_t *conf, mdm_conf_identity_index_t index);
+int mdm_conf_needs_ca(const mdm_server_conf_t *conf);
+
+/* Where the certificates come from, made; the CAs of MDMEnrollIdentityCA, trusted. Problems are
+ * told. */
+void mdm_conf_make_identities(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                              mdm_ota_settings_t *settings);
+void mdm_conf_trust_identities(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                               mdm_trust_t *trust);
+
+/* Append what of it belongs to the rules (mdm_world_t.rules). Nothing for builtin ones. */
+void mdm_conf_identity_rules(apr_array_header_t *texts, const mdm_ota_settings_t *settings);
+
+/* 1 if challenges come from an HTTP service. */
+int mdm_conf_asks_services(const mdm_server_conf_t *conf);
+
+/* The first line of a file, in p; NULL if it has none, which is told. what it is: "password" …,
+ * for messages. */
+const char *mdm_conf_read_secret(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
+                                 const char *name, const char *what);
 
 /* The same for a result; 1 if there is no problem. */
 int mdm_conf_told(mdm_check_t *check, const ap_directive_t *where, mdm_result_t result);

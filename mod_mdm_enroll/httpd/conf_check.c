@@ -203,6 +203,8 @@ static void check_endpoints(mdm_check_t *check, const mdm_server_conf_t *conf)
         const mdm_place_t *place = &conf->endpoints[rules[i].one];
         const char *needed = mdm_endpoint_name(rules[i].needs);
 
+        if (rules[i].needs == MDM_ENDPOINT_SCEP && !mdm_conf_needs_ca(conf))
+            continue;
         if (place->path && !conf->endpoints[rules[i].needs].path)
             mdm_conf_problem(check, place->where,
                              "the endpoint %s needs the endpoint %s in the same vhost, and there "
@@ -263,6 +265,10 @@ static void check_required(mdm_check_t *check, const mdm_server_conf_t *conf)
     for (i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
         const char *wanted = required[i].wanted;
 
+        /* Where both certificates come from elsewhere, only an endpoint scep asks for a CA. */
+        if (required[i].set == MDM_SET_CA && !mdm_conf_needs_ca(conf) &&
+            !conf->endpoints[MDM_ENDPOINT_SCEP].path)
+            continue;
         if (!conf->where[required[i].set])
             mdm_conf_problem(check, NULL, "%s is missing; add it here or for all vhosts: %s",
                              ap_getword_white(check->ptemp, &wanted), required[i].wanted);

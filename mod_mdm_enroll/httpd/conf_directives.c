@@ -33,6 +33,7 @@ void *mdm_conf_create_server(apr_pool_t *p, server_rec *s)
     conf->denied = apr_array_make(p, 0, sizeof(const char *));
     conf->certificates = apr_array_make(p, 0, sizeof(const char *));
     conf->alt_names = apr_array_make(p, 0, sizeof(mdm_alt_name_t));
+    conf->identity_cas = apr_array_make(p, 0, sizeof(const char *));
     conf->payloads = apr_array_make(p, 0, sizeof(mdm_payload_conf_t *));
     conf->requirements = apr_array_make(p, 0, sizeof(mdm_requirement_t *));
     conf->tls_signers = apr_array_make(p, 0, sizeof(mdm_signer_t *));
@@ -83,6 +84,9 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_DIRECTORY_TIMEOUT, directory_timeout);
     INHERIT(MDM_SET_LIFETIME, lifetime);
     INHERIT(MDM_SET_VALIDITY, validity);
+    INHERIT(MDM_SET_IDENTITY, identities[MDM_CONF_IDENTITY]);
+    INHERIT(MDM_SET_MDM_IDENTITY, identities[MDM_CONF_MDM_IDENTITY]);
+    INHERIT(MDM_SET_IDENTITY_CA, identity_cas);
 }
 
 /* What is said about one directory is not for another: least of all the password. */
@@ -529,6 +533,11 @@ const command_rec mdm_conf_directives[] = {
         "quotes"),
     AP_INIT_TAKE1("MDMEnrollLifetime", set_lifetime, NULL, RSRC_CONF,
                   "how long user and device have for each next step"),
+    AP_INIT_TAKE_ARGV("MDMEnrollIdentity", mdm_conf_set_identity, NULL, RSRC_CONF,
+                      "builtin, or scep and the URL of a server; and for=, challenge= and the "
+                      "like: where devices get their certificates"),
+    AP_INIT_ITERATE("MDMEnrollIdentityCA", mdm_conf_set_identity_ca, NULL, RSRC_CONF,
+                    "files of certificates: who else may have issued the identities of phase 3"),
     AP_INIT_TAKE1("MDMEnrollValidity", mdm_conf_set_validity, NULL, RSRC_CONF,
                   "how long issued certificates are valid"),
     {.name = NULL}};

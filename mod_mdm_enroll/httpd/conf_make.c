@@ -15,8 +15,8 @@
 #define DEFAULT_LIFETIME (15 * 60)
 #define DEFAULT_DIRECTORY_TIMEOUT apr_time_from_sec(3)
 
-/* Longest first line of a password file, in bytes. */
-#define PASSWORD_BYTES 1024
+/* Longest first line of a file with a secret, in bytes. */
+#define SECRET_BYTES 1024
 
 /* One file of MDMEnrollCertificate. */
 typedef struct {
@@ -206,11 +206,10 @@ static void make_profile(mdm_check_t *check, apr_pool_t *p, const mdm_server_con
     make_payloads(check, p, conf, bundles, profile);
 }
 
-/* The first line of a file. */
-static const char *read_password(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
-                                 const char *name)
+const char *mdm_conf_read_secret(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
+                                 const char *name, const char *what)
 {
-    char line[PASSWORD_BYTES];
+    char line[SECRET_BYTES];
     apr_file_t *file;
     apr_status_t rv =
         apr_file_open(&file, name, APR_FOPEN_READ | APR_FOPEN_BUFFERED, APR_FPROT_OS_DEFAULT, p);
@@ -223,14 +222,14 @@ static const char *read_password(mdm_check_t *check, apr_pool_t *p, const ap_dir
     if (rv != APR_SUCCESS) {
         char reason[128];
 
-        mdm_conf_problem(check, where, "no password can be read from %s: %s", name,
+        mdm_conf_problem(check, where, "no %s can be read from %s: %s", what, name,
                          apr_strerror(rv, reason, sizeof(reason)));
         return NULL;
     }
     len = strcspn(line, "\r\n");
     if (len == 0 || len == sizeof(line) - 1) {
-        mdm_conf_problem(check, where, "the first line of %s is %s; it must be the password", name,
-                         len ? "too long" : "empty");
+        mdm_conf_problem(check, where, "the first line of %s is %s; it must be the %s", name,
+                         len ? "too long" : "empty", what);
         return NULL;
     }
     return apr_pstrmemdup(p, line, len);
@@ -265,10 +264,10 @@ static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
         mdm_conf_told(check, conf->where[MDM_SET_DIRECTORY_CA],
                       mdm_x509_read_certificates(p, ldap->ca_file, &cas));
     ldap->bind_dn = conf->bind_dn;
-    ldap->bind_password =
-        conf->bind_file
-            ? read_password(check, p, conf->where[MDM_SET_DIRECTORY_BIND], conf->bind_file)
-            : conf->bind_password;
+    ldap->bind_password = conf->bind_file
+                              ? mdm_conf_read_secret(check, p, conf->where[MDM_SET_DIRECTORY_BIND],
+                                                     conf->bind_file, "password")
+                              : conf->bind_password;
     ldap->timeout = conf->where[MDM_SET_DIRECTORY_TIMEOUT] ? conf->directory_timeout
                                                            : DEFAULT_DIRECTORY_TIMEOUT;
     return ldap;
@@ -327,6 +326,7 @@ static const char *identify_rules(apr_pool_t *p, const mdm_server_conf_t *conf,
     ADD_TEXT(texts, "denied");
     apr_array_cat(texts, conf->denied);
     ADD_TEXT(texts, apr_itoa(p, (int)site->ota.tls_certificate));
+    mdm_conf_identity_rules(texts, &site->ota);
     return hash_texts(p, texts);
 }
 
@@ -355,6 +355,7 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
 
     make_profile(check, p, conf, &site->ota.profile);
     site->ota.trust = trust;
+    mdm_conf_make_identities(check, p, conf, &site->ota);
     site->ota.cipher = conf->where[MDM_SET_CIPHER] ? conf->cipher : EVP_aes_256_cbc();
     site->ota.lifetime = conf->where[MDM_SET_LIFETIME] ? conf->lifetime : DEFAULT_LIFETIME;
     site->ota.tls_certificate = conf->where[MDM_SET_CLIENT_CERTIFICATE]
@@ -367,5 +368,6 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
         mdm_conf_told(check, NULL, mdm_sha256_failed(p));
     if (conf->where[MDM_SET_CA])
         mdm_conf_make_issuer(check, p, conf, vhost_url, trust, site);
+    mdm_conf_trust_identities(check, p, conf, trust); /* behind the own CA, which counts first */
     return site;
 }

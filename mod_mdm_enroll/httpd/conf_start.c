@@ -11,6 +11,7 @@
 #include <http_log.h>
 
 #include "../core/mdm_token.h"
+#include "challenge_source.h"
 #include "crl_cache.h"
 #include "key_ring.h"
 #include "signer_ssl.h"
@@ -54,6 +55,22 @@ static void warn_key_mode(apr_pool_t *p, server_rec *s, apr_hash_t *told, const 
 {
     warn_file_mode(p, s, told,
                    source && mdm_token_is_uri(source) ? mdm_token_pin_file(p, source) : source);
+}
+
+static void warn_identity_files(apr_pool_t *p, server_rec *s, apr_hash_t *told,
+                                const mdm_server_conf_t *conf)
+{
+    int i;
+
+    for (i = 0; i < MDM_CONF_IDENTITY_COUNT; i++) {
+        const mdm_conf_identity_t *identity = conf->identities[i];
+
+        if (!identity)
+            continue;
+        if (identity->challenge_kind == MDM_CONF_CHALLENGE_FILE)
+            warn_file_mode(p, s, told, identity->challenge);
+        warn_file_mode(p, s, told, identity->token_file);
+    }
 }
 
 static void warn_self_signed(apr_pool_t *p, server_rec *s, apr_hash_t *told, X509 *cert)
@@ -177,6 +194,7 @@ static void tell(apr_pool_t *p, server_rec *s, apr_hash_t *told)
     warn_key_mode(p, s, told, conf->ra_key);
     warn_key_mode(p, s, told, conf->signer_key);
     warn_file_mode(p, s, told, conf->bind_file);
+    warn_identity_files(p, s, told, conf);
     note_shared_key(p, s, told, conf->site);
 }
 
@@ -274,6 +292,7 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
     apr_hash_t *stores = apr_hash_make(p), *crls = apr_hash_make(p);
     apr_hash_t *tried = apr_hash_make(p);
     server_rec *s;
+    int started = 0;
 
     for (s = main_server; s; s = s->next) {
         const mdm_server_conf_t *conf = mdm_conf_server(s);
@@ -291,5 +310,13 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
         site->scep.crl = find_crl(p, s, crls, site);
         if (site->ldap)
             site->directory = mdm_directory_ldap(p, site->ldap);
+        /* Each easy handle would do it otherwise, and in old versions of libcurl threads may not.
+         */
+        if (!started && mdm_conf_asks_services(mdm_conf_server(s))) {
+            started = 1;
+            if (!mdm_challenge_start_process())
+                ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "%s: libcurl cannot be started",
+                             code(p, MDM_MSG_CHALLENGE_SOURCE));
+        }
     }
 }

@@ -99,6 +99,8 @@ def payload(line, seen, wanted):
     return Broken(f"MDMEnrollPayload {line}", seen, wanted)
 
 
+SCEP_URL = "MDMEnrollIdentity scep https://ca.test/scep"
+
 BROKEN = {
     # --- what must be there
     "no store": missing("MDMEnrollStore", "sqlite3:/"),
@@ -107,6 +109,79 @@ BROKEN = {
     "no MDM server": missing("MDMEnrollServer", "https://"),
     "no topic": missing("MDMEnrollTopic", "com.apple.mgmt.External."),
     "no CA": missing("MDMEnrollCA", "certificate-file key-file"),
+    # --- identities from elsewhere
+    "identity: unknown kind": Broken("MDMEnrollIdentity ndes https://ca.test/scep", '"ndes"',
+                                     "wanted: builtin, or scep URL"),
+    "identity: no URL": Broken("MDMEnrollIdentity scep", '"" is no URL', "wanted: https://host"),
+    "identity: query": Broken(f"{SCEP_URL}?ca=1 for=mdm", 'scep?ca=1" is no URL', 'without "?"'),
+    "identity: no CA": Broken(SCEP_URL, "come from https://ca.test/scep, and no CA is named",
+                              "add MDMEnrollIdentityCA"),
+    "identity: no CA, for one": Broken(f"{SCEP_URL} for=identity", "no CA is named",
+                                       "add MDMEnrollIdentityCA"),
+    "identity: own CA still needed": Broken(
+        ["-MDMEnrollCA", f"{SCEP_URL} for=mdm"], "MDMEnrollCA is missing", "add it here",
+        "<VirtualHost"),
+    "identity: own CA for its endpoint": Broken(
+        ["-MDMEnrollCA", SCEP_URL, "MDMEnrollIdentityCA {site.ca.cert_file}"],
+        "MDMEnrollCA is missing", "add it here", "<VirtualHost"),
+    "identity: own endpoint still needed": Broken(
+        [f"-{SCEP}", f"{SCEP_URL} for=mdm"], "needs the endpoint scep", "MDMEnrollEndpoint scep",
+        "MDMEnrollEndpoint device"),
+    "identity: twice": Broken(
+        [f"{SCEP_URL} for=mdm", "<IfModule !none>\nMDMEnrollIdentity builtin\n</IfModule>"],
+        "for=mdm is said already", "once for each", "MDMEnrollIdentity builtin"),
+    "identity: unknown option": Broken(f"{SCEP_URL} password={{password}}",
+                                       '"password=" is no option',
+                                       "wanted: for=, name=, challenge="),
+    "identity: option twice": Broken(f"{SCEP_URL} for=mdm for=identity", "for= is given twice",
+                                     "wanted: once"),
+    "identity: for": Broken(f"{SCEP_URL} for=both", "for=", "for=identity"),
+    "identity: name": Broken(f'{SCEP_URL} for=mdm "name="', "name=", "knows its CA by"),
+    "identity: builtin with options": Broken("MDMEnrollIdentity builtin name=x",
+                                             "takes no option but for=", "with scep URL only"),
+    "identity: bare challenge": Broken(f"{SCEP_URL} for=mdm challenge={{password}}",
+                                       "challenge= is not accepted", "text:SECRET, file:/path"),
+    "identity: empty challenge": Broken(f"{SCEP_URL} for=mdm challenge=text:",
+                                        'behind "text:" is not accepted', "1 to 255 bytes"),
+    "identity: challenge over http": Broken(f"{SCEP_URL} for=mdm challenge=http://ca.test/hook",
+                                            "challenge= is not accepted", "http on loopback only"),
+    "identity: challenge with password": Broken(
+        f"{SCEP_URL} for=mdm challenge=https://u:{{password}}@ca.test/",
+        "challenge= is not accepted", "an https URL"),
+    "identity: no challenge file": Broken(f"{SCEP_URL} for=mdm challenge=file:{{folder}}/none",
+                                          "no challenge can be read from {folder}/none",
+                                          "No such file"),
+    "identity: empty challenge file": Broken(f"{SCEP_URL} for=mdm challenge=file:{{empty}}",
+                                             "no challenge can be read from {empty}", "{empty}"),
+    "identity: no program": Broken(f"{SCEP_URL} for=mdm challenge=exec:{{folder}}/none",
+                                   "challenge=exec: {folder}/none: No such file",
+                                   "wanted: a program"),
+    "identity: not executable": Broken(f"{SCEP_URL} for=mdm challenge=exec:{{empty}}",
+                                       "{empty} is no file that can be executed",
+                                       "wanted: a program (chmod 755)"),
+    "identity: a folder as program": Broken(f"{SCEP_URL} for=mdm challenge=exec:{{folder}}",
+                                            "is no file that can be executed", "wanted: a program"),
+    "identity: token": Broken(f"{SCEP_URL} for=mdm challenge=https://ca.test/ "
+                              "challenge-token={password}", "challenge-token=", "file:/path"),
+    "identity: token for nobody": Broken(f"{SCEP_URL} for=mdm challenge-token=file:{{empty}}",
+                                         "are for a challenge from a URL",
+                                         "wanted: challenge=https://host/path"),
+    "identity: no hook CA": Broken(f"{SCEP_URL} for=mdm challenge=https://ca.test/ "
+                                   "challenge-ca={garbage}", "challenge-ca=", "{garbage}"),
+    "identity: timeout": Broken(f"{SCEP_URL} for=mdm challenge=https://ca.test/ "
+                                "challenge-timeout=2h", "challenge-timeout=", "100ms to 60s"),
+    "identity: timeout for nobody": Broken(f"{SCEP_URL} for=mdm challenge-timeout=2s",
+                                           "is for a challenge that is asked for",
+                                           "challenge=exec:/path"),
+    "identity: fingerprint": Broken(f"{SCEP_URL} for=mdm ca-fingerprint=abc", "ca-fingerprint=",
+                                    "32, 40 or 64 hexadecimal digits"),
+    "identity CA: no file": Broken("MDMEnrollIdentityCA {folder}/none", "{folder}/none", "none"),
+    "identity CA: no CA": Broken("MDMEnrollIdentityCA {leaf.cert_file}", "is no CA certificate",
+                                 "wanted basicConstraints with CA:TRUE"),
+    "identity CA: the device CA": Broken(
+        ["MDMEnrollDeviceCA {site.root.cert_file}", "MDMEnrollIdentityCA {site.root.cert_file}"],
+        "the identity CA is a device CA, too", "each needs its own key",
+        "MDMEnrollIdentityCA"),
     # --- endpoints
     "no device": Broken(f"-{DEVICE}", "the endpoint profile needs the endpoint device",
                         'add <Location "/enroll/device"> MDMEnrollEndpoint device',
@@ -541,13 +616,34 @@ def a_ca_of_yesterday(kit):
     return kit.edited(kit.fill(ca("expired")))
 
 
+def foreign_identities(kit):
+    """Neither a CA nor an endpoint scep is needed then."""
+    return kit.edited("-MDMEnrollCA", f"-{SCEP}", *map(kit.fill, (
+        "MDMEnrollIdentity scep http://ca.test:8080/certsrv/mscep/mscep.dll FOR=identity name=x "
+        '"challenge=text:two words"\n'
+        "MDMEnrollIdentity SCEP https://ca.test/scep for=mdm challenge=http://127.0.0.1:1/hook "
+        f"challenge-timeout=100ms ca-fingerprint={'AB:' * 31}AB",
+        "MDMEnrollIdentityCA {site.ca.cert_file} {site.root.cert_file}")))
+
+
+def foreign_identities_of_one_host(kit):
+    """What the main server says of one certificate holds beside what the host says of the other."""
+    return kit.edited("^MDMEnrollIdentity builtin", "^MDMEnrollIdentityCA " + kit.fill(
+        "{site.root.cert_file}"), "MDMEnrollIdentity scep https://ca.test/scep for=mdm")
+
+
+def a_ca_of_before(kit):
+    return kit.edited(kit.fill("MDMEnrollIdentityCA {expired.cert_file} {site.ca.cert_file}"))
+
+
 def nested_in_order(kit):
     return kit.edited(f"-{PROFILE}", f"-{DEVICE}", location("/enroll", "profile"),
                       location(DEVICE, "device"), f"-{SCEP}", location(SCEP, "scep"))
 
 
 SOUND = [Kit.sound, everything, without_endpoints, scep_over_plain_http, within_if_module, included,
-         in_a_macro, postgresql, https_by_its_socket, a_ca_of_yesterday, nested_in_order]
+         in_a_macro, postgresql, https_by_its_socket, a_ca_of_yesterday, nested_in_order,
+         foreign_identities, foreign_identities_of_one_host, a_ca_of_before]
 
 
 @pytest.mark.parametrize("config", SOUND, ids=lambda f: f.__name__)

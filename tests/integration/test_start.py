@@ -23,6 +23,7 @@ def test_warnings_at_start(world, own_site):
     signing = maker.issue("O=Test, CN=Self", key=world.signer.key)
     signing.key_file.chmod(0o640)
     bind = maker.write("bind-password", slapd.ADMIN_PASSWORD.encode(), 0o644)
+    secret = maker.write("challenge", b"a secret of another CA", 0o644)
     own = maker.issue(f"O=Test, CN={HOST}", names=[HOST, "a.test", "b.test"],
                       key=world.site.server(HOST).key)
     signer = f"MDMEnrollSigner {signing.cert_file} {signing.key_file}\n"
@@ -32,14 +33,15 @@ def test_warnings_at_start(world, own_site):
                        for host, text in ((HOST, ""), ("a.test", signer), ("b.test", signer)))
     site = own_site(vhosts=hosts, directives=(
         f"MDMEnrollCA {issuing.cert_file} {issuing.key_file}\n"
-        f'MDMEnrollDirectoryBind "{slapd.ADMIN}" file:{bind}\n'))
+        f'MDMEnrollDirectoryBind "{slapd.ADMIN}" file:{bind}\n'
+        f"MDMEnrollIdentity scep http://ca.test/scep for=mdm challenge=file:{secret}\n"))
     site.start()
 
-    site.expect("KEY_FILE_MODE", times=3)
+    site.expect("KEY_FILE_MODE", times=4)
     site.expect("SIGNER_SELF_SIGNED", times=2)
     modes = "\n".join(site.log.lines(ID["KEY_FILE_MODE"]))
     for file, who in ((issuing.key_file, "everybody"), (signing.key_file, "its group"),
-                      (bind, "everybody")):
+                      (bind, "everybody"), (secret, "everybody")):
         assert f"{file}, which holds a secret, can be read by {who}" in modes
     assert "chmod 600" in modes
     selves = "\n".join(site.log.lines(ID["SIGNER_SELF_SIGNED"]))

@@ -49,7 +49,7 @@ static mdm_enrollment_t *offered(fake_world_t *fake, const char **challenge)
 static void names(void **state)
 {
     static const char *const states[] = {"offered", "identifying", "identified", "delivered"};
-    static const char *const purposes[] = {"device", "identity", "mdm"};
+    static const char *const purposes[] = {"device", "identity", "mdm", "binding"};
     mdm_state_t s;
     mdm_purpose_t purpose;
 
@@ -59,7 +59,7 @@ static void names(void **state)
         assert_true(mdm_state_parse(states[i], &s));
         assert_int_equal(s, i);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         assert_string_equal(mdm_purpose_name((mdm_purpose_t)i), purposes[i]);
         assert_true(mdm_purpose_parse(purposes[i], &purpose));
         assert_int_equal(purpose, i);

@@ -20,6 +20,8 @@
 #define SCEP_URL "https://www.example.com/enroll/scep?a=1&b=2"
 #define SECRET "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE"
 
+static const mdm_profile_scep_t scep = {.url = SCEP_URL, .challenge = SECRET};
+
 static const mdm_enrollment_t row = {
     .id = "0123456789abcdef0123456789abcdef",
     .flow = "ota",
@@ -179,8 +181,7 @@ static mdm_plist_t *identity(const mdm_profile_settings_t *s)
     fake_world_t *fake = fake_world_create(pki_pool);
     const char *xml;
     apr_size_t len;
-    mdm_result_t r =
-        mdm_profile_identity(pki_pool, s, &fake->world, &row, SCEP_URL, SECRET, &xml, &len);
+    mdm_result_t r = mdm_profile_identity(pki_pool, s, &fake->world, &row, &scep, &xml, &len);
 
     return parse(r, xml, len);
 }
@@ -231,8 +232,7 @@ static mdm_plist_t *payloads_of(const mdm_profile_settings_t *s)
     fake_world_t *fake = fake_world_create(pki_pool);
     const char *xml;
     apr_size_t len;
-    mdm_result_t r =
-        mdm_profile_payloads(pki_pool, s, &fake->world, &row, SCEP_URL, SECRET, &xml, &len);
+    mdm_result_t r = mdm_profile_payloads(pki_pool, s, &fake->world, &row, &scep, &xml, &len);
 
     return parse(r, xml, len);
 }
@@ -392,13 +392,11 @@ static void needs_randomness(void **state)
 
         fake->random_fail_at = nth;
         assert_int_equal(
-            mdm_profile_identity(pki_pool, &s, &fake->world, &row, SCEP_URL, SECRET, &xml, &len)
-                .message,
+            mdm_profile_identity(pki_pool, &s, &fake->world, &row, &scep, &xml, &len).message,
             MDM_MSG_RANDOM);
         fake->random_calls = 0;
         assert_int_equal(
-            mdm_profile_payloads(pki_pool, &s, &fake->world, &row, SCEP_URL, SECRET, &xml, &len)
-                .message,
+            mdm_profile_payloads(pki_pool, &s, &fake->world, &row, &scep, &xml, &len).message,
             MDM_MSG_RANDOM);
         fake->random_calls = nth - 1;
         assert_int_equal(

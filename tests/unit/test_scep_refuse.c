@@ -24,7 +24,7 @@ static void test_state_and_purpose(void **state)
 
     (void)state;
     for (int s = MDM_STATE_OFFERED; s <= MDM_STATE_DELIVERED; s++)
-        for (int purpose = MDM_PURPOSE_DEVICE; purpose <= MDM_PURPOSE_MDM; purpose++) {
+        for (int purpose = MDM_PURPOSE_DEVICE; purpose <= MDM_PURPOSE_BINDING; purpose++) {
             int right = (purpose == MDM_PURPOSE_IDENTITY && s == MDM_STATE_IDENTIFYING) ||
                         (purpose == MDM_PURPOSE_MDM && s == MDM_STATE_DELIVERED);
             arrange((mdm_state_t)s, (mdm_purpose_t)purpose);
@@ -33,8 +33,10 @@ static void test_state_and_purpose(void **state)
                 granted();
                 continue;
             }
-            refused(purpose == MDM_PURPOSE_DEVICE ? MDM_MSG_SCEP_CHALLENGE
-                                                  : MDM_MSG_ENROLLMENT_STATE,
+            /* What binds a foreign certificate is read by others: it must get none of ours. */
+            refused(purpose == MDM_PURPOSE_DEVICE || purpose == MDM_PURPOSE_BINDING
+                        ? MDM_MSG_SCEP_CHALLENGE
+                        : MDM_MSG_ENROLLMENT_STATE,
                     BAD_REQUEST);
             untouched();
             assert_int_equal(the_row()->state, s);

@@ -198,7 +198,7 @@ static void set_elsewhere(void **state)
         {SCEP, "Subject", "by the module"},
         {SCEP, "Key Type", "by the module"},
         {SCEP, "SubjectAltName", "CA decides"},
-        {SCEP, "CAFingerprint", "https"},
+        {SCEP, "CAFingerprint", "MDMEnrollIdentity"},
         {SCEP, "PayloadContent", "directly"},
         {MDM, "signmessage", "\"SignMessage\", \"AccessRights\""},
         {SCEP, "KeyUsage", "\"Key Usage\""},

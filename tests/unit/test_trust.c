@@ -121,6 +121,29 @@ static void identities_are_taken_for_identities(void **state)
           MDM_ISSUER_IDENTITY_CA);
 }
 
+/* A foreign CA is told from the own one, unless it is the own one; a device CA it cannot be. */
+static void foreign_cas(void **state)
+{
+    mdm_trust_t *t = mdm_trust_create(pki_pool);
+    EVP_PKEY *key = pki_key_ec("P-256");
+    X509 *ca = pki_cert("/CN=Foreign CA", key, NULL, NULL, &(pki_opts_t){.constraints = PKI_CA});
+    X509 *leaf = pki_cert("/CN=x", rsa_2048, ca, key, NULL);
+
+    (void)state;
+    assert_int_equal(mdm_trust_add_device_ca(t, device_ca).kind, MDM_OK);
+    assert_int_equal(mdm_trust_add_identity_ca(t, identity_ca).kind, MDM_OK);
+    refused(t, leaf, now, MDM_MSG_SIGNER_UNKNOWN_ISSUER);
+    assert_int_equal(mdm_trust_add_foreign_ca(t, ca).kind, MDM_OK);
+    taken(t, leaf, MDM_ISSUER_FOREIGN_CA);
+    refused(t, pki_cert("/CN=x", rsa_1024, ca, key, NULL), now, MDM_MSG_SIGNER_KEY);
+    refused(t, leaf, now + 400 * DAY, MDM_MSG_SIGNER_EXPIRED);
+    refused(t, ca, now, MDM_MSG_SIGNER_IS_CA);
+    assert_int_equal(mdm_trust_add_foreign_ca(t, identity_ca).kind, MDM_OK);
+    taken(t, identity_leaf(rsa_2048, NULL), MDM_ISSUER_IDENTITY_CA);
+    assert_int_equal(mdm_trust_add_foreign_ca(t, device_ca).message, MDM_MSG_CONFIGURATION);
+    assert_int_equal(mdm_trust_add_foreign_ca(t, leaf).message, MDM_MSG_CONFIGURATION);
+}
+
 static void a_name_is_not_an_issuer(void **state)
 {
     (void)state;
@@ -451,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_are_taken_for_devices),
         cmocka_unit_test(identities_are_taken_for_identities),
+        cmocka_unit_test(foreign_cas),
         cmocka_unit_test(a_name_is_not_an_issuer),
         cmocka_unit_test(only_direct_issue_counts),
         cmocka_unit_test(a_ca_is_no_signer),

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 NOW = datetime.datetime.utcnow().replace(microsecond=0)
 _OIDS = {"C": NameOID.COUNTRY_NAME, "O": NameOID.ORGANIZATION_NAME, "CN": NameOID.COMMON_NAME,
-         "OU": NameOID.ORGANIZATIONAL_UNIT_NAME}
+         "OU": NameOID.ORGANIZATIONAL_UNIT_NAME, "2.5.4.5": NameOID.SERIAL_NUMBER}
 _counter = itertools.count(1)
 
 

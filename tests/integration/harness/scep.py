@@ -94,7 +94,7 @@ class Request:
 
 
 class Reply:
-    def __init__(self, der, ca_file, signer):
+    def __init__(self, der, ca_file, signer, decrypt=cms.decrypt):
         content = cms.verify(der, ca_file).content
         info = asn1_cms.ContentInfo.load(der)["content"]["signer_infos"][0]
         self.attributes = {}
@@ -110,7 +110,7 @@ class Reply:
         self.content = content
         self.certificate = None
         if self.status == SUCCESS:
-            self.certificate = only_certificate(cms.decrypt(content, signer))
+            self.certificate = only_certificate(decrypt(content, signer))
 
     def _value(self, name, kind):
         values = self.attributes.get(OIDS[name], [])
