@@ -13,6 +13,7 @@ SRC = pathlib.Path(os.environ.get("MDM_SRC_DIR", pathlib.Path(__file__).parents[
 BUILD = pathlib.Path(os.environ.get("MDM_BUILD_DIR", SRC / "build")).resolve()
 MODULE = BUILD / ".libs" / "mod_mdm_enroll.so"
 MDM_DEVICE = BUILD / "mdm-device"
+MDM_ADMIN = BUILD / "mdm-enroll-admin"
 MESSAGES = SRC / "mod_mdm_enroll" / "core" / "mdm_messages.def"
 
 _shared = os.environ.get("MDM_SHARED", SRC.parent / "shared")
