@@ -213,8 +213,9 @@ static const char *checked_option(apr_pool_t *p, admin_args_t *args, int option,
         args->ca.kind = value;
         return admin_key_known(value) ? NULL : "--key wants " ADMIN_KEY_KINDS;
     case OPT_LIMIT:
-        return parse_number(value, APR_INT64_MAX, &args->limit) ? NULL
-                                                                : "--limit wants a number above 0";
+        return parse_number(value, APR_INT64_MAX, &args->revoke.what.limit)
+                   ? NULL
+                   : "--limit wants a number above 0";
     case OPT_REASON:
         return admin_reason_parse(value, &args->revoke.reason) ? NULL
                                                                : "--reason wants " ADMIN_REASONS;
@@ -367,8 +368,8 @@ static const char *check(admin_args_t *args, int argc, char **argv)
     case ADMIN_LIST:
         return check_list(args, argc, argv);
     case ADMIN_SHOW:
-        if (args->limit == 0)
-            args->limit = SHOW_LIMIT;
+        if (args->revoke.what.limit == 0)
+            args->revoke.what.limit = SHOW_LIMIT;
         if (argc != 1 || argv[0][0] == '\0')
             return "show wants one word: an enrollment's ID, a device's UDID or serial number, a "
                    "user, or a certificate's serial number";

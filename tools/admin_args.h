@@ -27,7 +27,6 @@ typedef struct admin_args_t {
     admin_ca_options_t ca;
     admin_revoke_options_t revoke; /* .what is the filter of list, too; .json that of all */
     int certificates;              /* list */
-    apr_int64_t limit;             /* 0: all */
     const char *key;               /* show */
 } admin_args_t;
 

@@ -148,14 +148,14 @@ static admin_result_t end(apr_pool_t *p, mdm_dbd_handle_t *handle, const mdm_adm
 }
 
 admin_result_t admin_list_enrollments(apr_pool_t *p, mdm_dbd_handle_t *handle,
-                                      const mdm_admin_filter_t *filter, apr_int64_t limit, int json)
+                                      const mdm_admin_filter_t *filter, int json)
 {
     static const char *const headings[] = {
         "STATE", "USER", "SERIAL NUMBER", "CHANGED", "LIVE", "REFUSED", "PRODUCT",
         "UDID",  "ID",   "CREATED",       NULL};
     listing_t listing = {.table = json ? NULL : admin_table_create(p, headings, 6),
                          .now = admin_now(),
-                         .limit = limit,
+                         .limit = filter->limit,
                          .refusals = apr_array_make(p, 4, sizeof(const admin_advice_t *))};
     mdm_result_t r =
         mdm_admin_enrollments(handle, p, filter, listing.now, list_enrollment, &listing);
@@ -164,15 +164,14 @@ admin_result_t admin_list_enrollments(apr_pool_t *p, mdm_dbd_handle_t *handle,
 }
 
 admin_result_t admin_list_certificates(apr_pool_t *p, mdm_dbd_handle_t *handle,
-                                       const mdm_admin_filter_t *filter, apr_int64_t limit,
-                                       int json)
+                                       const mdm_admin_filter_t *filter, int json)
 {
     static const char *const headings[] = {"STATUS", "PURPOSE",    "USER",    "SERIAL NUMBER",
                                            "SERIAL", "NOT AFTER",  "REVOKED", "NOT BEFORE",
                                            "UDID",   "ENROLLMENT", NULL};
     listing_t listing = {.table = json ? NULL : admin_table_create(p, headings, 5),
                          .now = admin_now(),
-                         .limit = limit,
+                         .limit = filter->limit,
                          .refusals = apr_array_make(p, 4, sizeof(const admin_advice_t *))};
     mdm_result_t r =
         mdm_admin_certificates(handle, p, filter, listing.now, list_certificate, &listing);

@@ -7,14 +7,11 @@
 #include "admin_output.h"
 #include "store_admin.h"
 
-/* ADMIN_NOTHING without a line on standard output (JSON: an empty array) if no row is as wanted.
- * limit: 0 for all. */
+/* ADMIN_NOTHING without a line on standard output (JSON: an empty array) if no row is as wanted. */
 admin_result_t admin_list_enrollments(apr_pool_t *p, mdm_dbd_handle_t *handle,
-                                      const mdm_admin_filter_t *filter, apr_int64_t limit,
-                                      int json);
+                                      const mdm_admin_filter_t *filter, int json);
 admin_result_t admin_list_certificates(apr_pool_t *p, mdm_dbd_handle_t *handle,
-                                       const mdm_admin_filter_t *filter, apr_int64_t limit,
-                                       int json);
+                                       const mdm_admin_filter_t *filter, int json);
 
 /* What to say where nothing matched: with the users whose name differs in case only. Allocated in
  * p. */

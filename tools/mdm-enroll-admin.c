@@ -127,13 +127,13 @@ static admin_result_t run_on_store(apr_pool_t *p, const admin_args_t *args)
     if (r.exit != ADMIN_OK)
         return r;
     if (args->command == ADMIN_SHOW)
-        r = admin_show(p, handle, args->key, args->limit, args->revoke.json);
+        r = admin_show(p, handle, args->key, args->revoke.what.limit, args->revoke.json);
     else if (args->command == ADMIN_REVOKE)
         r = admin_revoke(p, handle, &args->revoke);
     else if (args->certificates)
-        r = admin_list_certificates(p, handle, &args->revoke.what, args->limit, args->revoke.json);
+        r = admin_list_certificates(p, handle, &args->revoke.what, args->revoke.json);
     else
-        r = admin_list_enrollments(p, handle, &args->revoke.what, args->limit, args->revoke.json);
+        r = admin_list_enrollments(p, handle, &args->revoke.what, args->revoke.json);
     mdm_dbd_close(handle);
     return r;
 }

@@ -10,9 +10,9 @@
 
 #include "store_schema.h"
 
-/* A result is in memory as a whole. Neither created_at nor issued_at has an index, so each page
- * costs a look at the whole table. */
-#define PAGE 4000
+/* Rows of a result, which is in memory as a whole: some 2 KB each. Neither created_at nor issued_at
+ * has an index, so each page costs a look at the whole table. */
+#define PAGE 20000
 
 /* A write is repeated: who revokes must not have to. Each is worth the same twice. */
 #define WRITE_TRIES 4
@@ -37,6 +37,7 @@ typedef struct query_t {
     const char *sql;
     const char *args[MAX_ARGS];
     int nargs;
+    int page; /* rows of a page */
 } query_t;
 
 static void add(query_t *query, const char *sql)
@@ -69,6 +70,14 @@ static int parse_decimal(const char *text, apr_int64_t *number)
     errno = 0;
     *number = apr_strtoi64(text, &end, 10);
     return errno == 0 && end != text && *end == '\0';
+}
+
+/* Order and size of a page: no more than is wanted. */
+static void end(query_t *query, const mdm_admin_filter_t *filter, const char *page,
+                const char *order)
+{
+    query->page = filter->limit != 0 && filter->limit < PAGE ? (int)filter->limit : PAGE;
+    add(query, apr_pstrcat(query->p, page, decimal(query->p, query->page), order, NULL));
 }
 
 static mdm_result_t unavailable(apr_pool_t *p, const char *what, const char *error)
@@ -128,7 +137,7 @@ static mdm_result_t each_page(mdm_dbd_handle_t *handle, apr_pool_t *p, query_t *
             page.result = unavailable(p, what, error);
             break;
         }
-        if (page.result.kind != MDM_OK || !page.more || page.rows < PAGE)
+        if (page.result.kind != MDM_OK || !page.more || page.rows < query->page)
             break;
         query->args[0] = query->args[1] = page.last[0];
         query->args[2] = page.last[1];
@@ -147,10 +156,13 @@ static const char enrollment_columns[] =
     "e.device_fingerprint, e.identity_fingerprint, e.last_refusal, e.created_at, e.updated_at, "
     "e.expires_at, e.refused_at, (SELECT COUNT(*) FROM certificate c WHERE c.enrollment = e.id "
     "AND c.revoked_at = 0 AND c.not_after > ";
+/* The keys of the page first, and all else of those rows only. */
 static const char enrollment_after[] =
-    ") FROM enrollment e WHERE (e.created_at < %lld OR (e.created_at = %lld AND e.id < %s))";
-static const char enrollment_order[] =
-    " ORDER BY e.created_at DESC, e.id DESC LIMIT " APR_STRINGIFY(PAGE);
+    ") FROM (SELECT e.id AS page_key FROM enrollment e "
+    "WHERE (e.created_at < %lld OR (e.created_at = %lld AND e.id < %s))";
+static const char enrollment_page[] = " ORDER BY e.created_at DESC, e.id DESC LIMIT ";
+static const char enrollment_order[] = ") AS page JOIN enrollment e ON e.id = page.page_key "
+                                       "ORDER BY e.created_at DESC, e.id DESC";
 #define OF_ENROLLMENT " AND e.id = %s"
 #define OF_USER " AND e.user_name = %s"
 #define OF_DEVICE " AND (UPPER(e.udid) = UPPER(%s) OR UPPER(e.serial) = UPPER(%s))"
@@ -214,7 +226,7 @@ mdm_result_t mdm_admin_enrollments(mdm_dbd_handle_t *handle, apr_pool_t *p,
         add_if(&query, decimal(p, filter->since), " AND e.updated_at >= %lld");
     if (filter->refused)
         add(&query, " AND e.last_refusal <> ''");
-    add(&query, enrollment_order);
+    end(&query, filter, enrollment_page, enrollment_order);
     return each_page(handle, p, &query, ENROLLMENT_COLUMNS, take_enrollment, (void *)visit, baton,
                      "reading enrollments");
 }
@@ -225,10 +237,14 @@ static const char certificate_columns[] =
     "SELECT c.serial, c.issuer, c.enrollment, c.purpose, c.fingerprint, e.user_name, e.udid, "
     "e.serial, c.not_before, c.not_after, c.issued_at, c.revoked_at, c.revocation_reason, ";
 static const char certificate_after[] =
-    " FROM certificate c LEFT JOIN enrollment e ON e.id = c.enrollment "
+    " FROM (SELECT c.fingerprint AS page_key FROM certificate c "
+    "LEFT JOIN enrollment e ON e.id = c.enrollment "
     "WHERE (c.issued_at < %lld OR (c.issued_at = %lld AND c.fingerprint < %s))";
+static const char certificate_page[] = " ORDER BY c.issued_at DESC, c.fingerprint DESC LIMIT ";
 static const char certificate_order[] =
-    " ORDER BY c.issued_at DESC, c.fingerprint DESC LIMIT " APR_STRINGIFY(PAGE);
+    ") AS page JOIN certificate c ON c.fingerprint = page.page_key "
+    "LEFT JOIN enrollment e ON e.id = c.enrollment "
+    "ORDER BY c.issued_at DESC, c.fingerprint DESC";
 
 static int take_certificate(void *baton, apr_pool_t *p, const char *const *v)
 {
@@ -276,7 +292,7 @@ mdm_result_t mdm_admin_certificates(mdm_dbd_handle_t *handle, apr_pool_t *p,
            " AND c.issuer LIKE %s");
     if (filter->live)
         add_if(&query, decimal(p, now), " AND c.revoked_at = 0 AND c.not_after > %lld");
-    add(&query, certificate_order);
+    end(&query, filter, certificate_page, certificate_order);
     return each_page(handle, p, &query, CERTIFICATE_COLUMNS, take_certificate, (void *)visit, baton,
                      "reading certificates");
 }

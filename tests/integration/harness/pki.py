@@ -124,6 +124,12 @@ class Pki:
                         self.write(f"{stem}.pem", cert.public_bytes(serialization.Encoding.PEM)),
                         self.write(f"{stem}.key", key_pem(key), 0o600))
 
+    def load(self, cert_file, key_file):
+        """The identity of files made elsewhere."""
+        return Identity(x509.load_pem_x509_certificate(cert_file.read_bytes()),
+                        serialization.load_pem_private_key(key_file.read_bytes(), None),
+                        cert_file, key_file)
+
     def issue(self, subject, issuer=None, *, key="rsa2048", start=days(-1), end=days(30), ca=False,
               digest=hashes.SHA256(), names=(), usage=None, eku=(), extensions=(), bare=False,
               serial=None):
