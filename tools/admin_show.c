@@ -168,6 +168,9 @@ static const char *challenge_text(apr_pool_t *p, const mdm_admin_challenge_t *ro
 {
     const char *used = "not used";
 
+    /* That of phase 2 is not marked: the state is what it was good for. */
+    if (strcmp(row->purpose, "device") == 0)
+        used = "of phase 2";
     if (row->used_at != 0)
         used = apr_psprintf(p, "used %s", admin_time(p, row->used_at));
     if (row->uses > 1)
