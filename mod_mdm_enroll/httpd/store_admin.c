@@ -37,7 +37,8 @@ typedef struct query_t {
     const char *sql;
     const char *args[MAX_ARGS];
     int nargs;
-    int page; /* rows of a page */
+    int page;         /* rows of a page */
+    apr_int64_t most; /* of all */
 } query_t;
 
 static void add(query_t *query, const char *sql)
@@ -76,6 +77,7 @@ static int parse_decimal(const char *text, apr_int64_t *number)
 static void end(query_t *query, const mdm_admin_filter_t *filter, const char *page,
                 const char *order)
 {
+    query->most = filter->limit != 0 ? filter->limit : APR_INT64_MAX;
     query->page = filter->limit != 0 && filter->limit < PAGE ? (int)filter->limit : PAGE;
     add(query, apr_pstrcat(query->p, page, decimal(query->p, query->page), order, NULL));
 }
@@ -102,7 +104,8 @@ typedef struct page_t {
     void *baton;
     const char *last[2]; /* the key of the last row */
     int rows;
-    int more; /* wanted */
+    int more;         /* wanted */
+    apr_int64_t left; /* so many */
     mdm_result_t result;
 } page_t;
 
@@ -111,6 +114,7 @@ static void remember(page_t *page, const char *time, const char *id)
     page->last[0] = apr_pstrdup(page->p, time);
     page->last[1] = apr_pstrdup(page->p, id);
     page->rows++;
+    page->left--;
 }
 
 /* The first arguments of the query are the key that the page lies behind. Two pools take turns, so
@@ -118,7 +122,8 @@ static void remember(page_t *page, const char *time, const char *id)
 static mdm_result_t each_page(mdm_dbd_handle_t *handle, apr_pool_t *p, query_t *query, int columns,
                               mdm_dbd_visit_t *take, void *visit, void *baton, const char *what)
 {
-    page_t page = {.visit = visit, .baton = baton, .result = mdm_result_ok(), .more = 1};
+    page_t page = {
+        .visit = visit, .baton = baton, .result = mdm_result_ok(), .more = 1, .left = query->most};
     apr_pool_t *turns[2];
     const char *error = NULL;
     int rc = 0;
@@ -200,7 +205,7 @@ static int take_enrollment(void *baton, apr_pool_t *p, const char *const *v)
         return 0;
     }
     remember(page, v[11], row.id);
-    page->more = visit(page->baton, p, &row);
+    page->more = visit(page->baton, p, &row) && page->left > 0;
     return page->more;
 }
 
@@ -267,7 +272,7 @@ static int take_certificate(void *baton, apr_pool_t *p, const char *const *v)
         return 0;
     }
     remember(page, v[10], row.fingerprint);
-    page->more = visit(page->baton, p, &row);
+    page->more = visit(page->baton, p, &row) && page->left > 0;
     return page->more;
 }
 

@@ -79,7 +79,7 @@ typedef struct mdm_admin_filter_t {
     const char *enrollment; /* id */
     const char *user;       /* exactly */
     const char *device;     /* UDID or serial number, in any case */
-    apr_int64_t limit;      /* so many rows are enough, though more may be visited */
+    apr_int64_t limit;      /* no more rows than this */
     apr_int64_t since;      /* the enrollment was changed, or the certificate issued, no earlier */
 
     const char *state; /* of enrollments: a state, or "revoked": ended by an administrator */
