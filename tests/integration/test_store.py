@@ -194,7 +194,7 @@ def test_unit_tests(world, program):
     run(paths.BUILD / program, env=os.environ | {"MDM_TEST_PGSQL": database.conninfo})
     ((commits,),) = database.query(
         "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
-    assert int(commits) > 100, "it was this database that they ran on"
+    assert int(commits) > 40, "it was this database that they ran on"
 
 
 @pytest.fixture(scope="module")
