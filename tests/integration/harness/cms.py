@@ -139,6 +139,11 @@ def _tlv(tag, body):
     return bytes([tag, 0x80 | len(octets)]) + octets + body
 
 
+def sequence(*parts):
+    """SEQUENCE of what is DER already."""
+    return _tlv(0x30, b"".join(parts))
+
+
 def signed_attributes(content, digest="sha256", content_type="1.2.840.113549.1.7.1", others=(),
                       leave_out=()):
     """The DER of a SET OF attributes with the two that every message must have."""

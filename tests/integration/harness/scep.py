@@ -11,6 +11,7 @@ import urllib.parse
 
 from asn1crypto import cms as asn1_cms
 from asn1crypto import core
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import AttributeOID
@@ -93,6 +94,15 @@ class Request:
         return Reply(body, ca_file, self.signer)
 
 
+def issuer_and(ca, second):
+    """IssuerAndSerialNumber (a number) or IssuerAndSubject (a certificate): what the content of
+    GetCert, GetCRL and CertPoll is."""
+    issuer = asn1_x509.Certificate.load(ca.der).subject
+    part = core.Integer(second) if isinstance(second, int) else asn1_x509.Certificate.load(
+        second.der).subject
+    return cms.sequence(issuer.dump(), part.dump())
+
+
 class Reply:
     def __init__(self, der, ca_file, signer, decrypt=cms.decrypt):
         content = cms.verify(der, ca_file).content
@@ -108,9 +118,14 @@ class Reply:
         self.recipient_nonce = self._value("recipientNonce", core.OctetString)
         self.sender_nonce = self._value("senderNonce", core.OctetString)
         self.content = content
-        self.certificate = None
+        self.certificate = self.crl = None
+        self.digest = info["digest_algorithm"]["algorithm"].native
+        self.cipher = None
         if self.status == SUCCESS:
-            self.certificate = only_certificate(decrypt(content, signer))
+            bag = decrypt(content, signer)
+            self.cipher = cms.envelope_facts(content)[0]
+            self.crl = only_crl(bag)
+            self.certificate = None if self.crl else only_certificate(bag)
 
     def _value(self, name, kind):
         values = self.attributes.get(OIDS[name], [])
@@ -128,6 +143,16 @@ def only_certificate(der):
     signed = asn1_cms.ContentInfo.load(der)["content"]
     assert len(signed["certificates"]) == 1 and not signed["signer_infos"]
     return x509.load_der_x509_certificate(signed["certificates"][0].dump())
+
+
+def only_crl(der):
+    """The list of a SignedData that has nothing else; None if there is none."""
+    signed = asn1_cms.ContentInfo.load(der)["content"]
+    if not signed["crls"].native:
+        return None
+    assert len(signed["crls"]) == 1 and not signed["certificates"].native
+    assert not signed["signer_infos"]
+    return x509.load_der_x509_crl(signed["crls"][0].dump())
 
 
 def get_url(url, message):

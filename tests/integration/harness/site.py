@@ -203,8 +203,10 @@ class Walk:
     what it got in the attributes of this object."""
 
     def __init__(self, site, device, *, host=None, user="alice", http2=False, tls=None,
-                 weak_tls=False, signing=None):
+                 weak_tls=False, signing=None, ca=None, responder=None):
         self.site, self.device, self.host, self.user = site, device, host, user
+        self.ca = ca or site.world.site.ca
+        self.responder = responder or self.ca  # the RA, where there is one
         self.root_file = site.world.site.root_file
         self.options = {"http2": http2, "weak_tls": weak_tls}
         self.tls = tls  # None, or the steps' identities by number: {2: …, 3: …}
@@ -277,16 +279,15 @@ class Walk:
         request = self.request()
         if client == "strongswan":
             certificate_ = scep.strongswan(
-                self.site.plain_url(SCEP), self.site.world.site.ca, self.scep_challenge,
+                self.site.plain_url(SCEP), self.ca, self.scep_challenge,
                 scep.write_key(self.site.world.scratch, request.key), self.site.world.scratch,
                 **options)
         else:
             response = self.site.curl(
                 self.scep_url + "?operation=PKIOperation", **self.options,
-                data=request.message(self.scep_challenge, self.site.world.site.ca.cert_file,
-                                     **options))
+                data=request.message(self.scep_challenge, self.responder.cert_file, **options))
             assert (response.status, response.type) == (200, "application/x-pki-message")
-            reply = request.open(response.body, self.site.world.site.ca.cert_file)
+            reply = request.open(response.body, self.ca.cert_file)
             assert reply.status == scep.SUCCESS, reply.fail_info
             certificate_ = reply.certificate
         self.identity = self.site.world.maker.store(certificate_, request.key)
