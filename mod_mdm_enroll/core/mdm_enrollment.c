@@ -353,6 +353,11 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
     return r;
 }
 
+int mdm_enrollment_is_ended(const mdm_enrollment_t *row)
+{
+    return row->expires_at < row->updated_at;
+}
+
 mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
                                     const mdm_enrollment_t *row, const mdm_device_t *device)
 {

@@ -51,7 +51,8 @@ typedef struct mdm_enrollment_t {
     const char *identity_fingerprint; /* SHA-256 of the identity certificate issued */
     apr_int64_t created_at;
     apr_int64_t updated_at;
-    /* the next phase must come before; kept but without meaning once delivered */
+    /* the next phase must come before; once delivered only whether it was ended counts
+     * (mdm_enrollment_is_ended) */
     apr_int64_t expires_at;
 } mdm_enrollment_t;
 
@@ -162,8 +163,9 @@ typedef struct mdm_store_t {
     mdm_result_t (*certificate_each_revoked)(void *context, apr_pool_t *p, const char *issuer,
                                              apr_int64_t revoked_before, apr_int64_t valid_after,
                                              mdm_certificate_visit_t *visit, void *baton);
-    /* Delete enrollments that are not delivered and challenges, both expired before the time given:
-     * some of each, so that nobody waits for it long. */
+    /* Delete enrollments that are not delivered, but for those with certificates that are valid
+     * after it, and challenges, both expired before the time given: some of each, so that nobody
+     * waits for it long. */
     mdm_result_t (*sweep)(void *context, apr_pool_t *p, apr_int64_t expired_before);
 } mdm_store_t;
 
@@ -259,6 +261,10 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
 /* Why a row is no good here, for a log line: it was offered at another site or under other rules.
  * NULL if it was offered here. */
 const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row);
+
+/* 1 if an administrator ended it: nothing is issued for it any more. What ends a row so leaves
+ * expires_at before updated_at, which nothing else does. */
+int mdm_enrollment_is_ended(const mdm_enrollment_t *row);
 
 /* Policy, then directory, for the user of a row: the two last questions of phases 2 and 3. A
  * refusal (not a failure) is remembered in the row, and stands also if that fails. */

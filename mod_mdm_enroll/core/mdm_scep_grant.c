@@ -144,12 +144,32 @@ static mdm_result_t withdraw(const turn_t *turn, X509 *cert, int reason, mdm_res
     return r.kind == MDM_OK ? why : r;
 }
 
+static mdm_result_t ended(const turn_t *turn, const char *enrollment)
+{
+    return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_REVOKED,
+                           "enrollment %s was ended by an administrator", enrollment);
+}
+
+/* Whether an administrator ended the enrollment, now that the certificate is recorded. He ends the
+ * row first and revokes then what is recorded: what he cannot see ends here. */
+static mdm_result_t still_open(const turn_t *turn, const mdm_enrollment_t *row, X509 *cert)
+{
+    mdm_enrollment_t *seen = NULL;
+    mdm_result_t r = turn->store->enrollment_get(turn->store->context, turn->p, row->id, &seen);
+
+    if (r.kind != MDM_OK || (seen != NULL && !mdm_enrollment_is_ended(seen)))
+        return r;
+    return withdraw(turn, cert, MDM_REVOCATION_UNSPECIFIED, ended(turn, row->id));
+}
+
 /* --- by a challenge --- */
 
 /* May this request have a certificate at this point of the enrollment? */
 static mdm_result_t check_turn(const turn_t *turn, const mdm_challenge_t *challenge,
                                const mdm_enrollment_t *row)
 {
+    if (mdm_enrollment_is_ended(row))
+        return ended(turn, row->id);
     switch (challenge->purpose) {
     case MDM_PURPOSE_IDENTITY:
         if (row->state == MDM_STATE_IDENTIFYING ||
@@ -317,6 +337,8 @@ mdm_result_t mdm_scep_grant_challenge(apr_pool_t *p, const mdm_scep_rules_t *rul
     if (r.kind == MDM_OK && cert == NULL) {
         r = issue(&turn, row, challenge->purpose, challenge->hash, &cert);
         if (r.kind == MDM_OK)
+            r = still_open(&turn, row, cert);
+        if (r.kind == MDM_OK)
             r = still_spent(&turn, challenge, cert);
     }
     if (r.kind == MDM_OK && challenge->purpose == MDM_PURPOSE_IDENTITY)
@@ -362,6 +384,11 @@ mdm_result_t mdm_scep_find_member(apr_pool_t *p, const mdm_scep_rules_t *rules,
                                "the signer with serial number %s is of enrollment %s, which %s",
                                recorded->serial, recorded->enrollment,
                                row == NULL ? "is gone" : "belongs to another site");
+    if (mdm_enrollment_is_ended(row))
+        return mdm_result_make(p, MDM_MSG_CERTIFICATE_REVOKED,
+                               "enrollment %s of the signer with serial number %s was ended by an "
+                               "administrator",
+                               row->id, recorded->serial);
     if (row->state != MDM_STATE_DELIVERED)
         return mdm_result_make(
             p, MDM_MSG_ENROLLMENT_STATE,
@@ -480,6 +507,8 @@ mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules
             r = spend_certificate(&turn, old);
         if (r.kind == MDM_OK)
             r = issue(&turn, member->row, old->purpose, old->fingerprint, &cert);
+        if (r.kind == MDM_OK)
+            r = still_open(&turn, member->row, cert);
         if (r.kind == MDM_OK)
             r = still_lives(&turn, old, cert);
     }

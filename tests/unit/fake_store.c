@@ -476,29 +476,42 @@ static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const
     return r.kind != MDM_OK ? r : done(fake, p);
 }
 
+typedef struct sweep_t {
+    fake_store_t *fake;
+    apr_int64_t before;
+} sweep_t;
+
 static int enrollment_lives(const void *row, const void *context)
 {
     const mdm_enrollment_t *enrollment = row;
+    const sweep_t *sweep = context;
 
-    return enrollment->state == MDM_STATE_DELIVERED ||
-           enrollment->expires_at >= *(const apr_int64_t *)context;
+    if (enrollment->state == MDM_STATE_DELIVERED || enrollment->expires_at >= sweep->before)
+        return 1;
+    for (int i = 0; i < sweep->fake->certificates->nelts; i++) {
+        const mdm_certificate_t *cert = ROW(sweep->fake->certificates, i, mdm_certificate_t);
+        if (strcmp(cert->enrollment, enrollment->id) == 0 && cert->not_after > sweep->before)
+            return 1;
+    }
+    return 0;
 }
 
 static int challenge_lives(const void *row, const void *context)
 {
-    return ((const mdm_challenge_t *)row)->expires_at >= *(const apr_int64_t *)context;
+    return ((const mdm_challenge_t *)row)->expires_at >= ((const sweep_t *)context)->before;
 }
 
 static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_before)
 {
     fake_store_t *fake = context;
+    const sweep_t swept = {fake, expired_before};
     int changed;
 
     fake->sweeps++;
     if (fails_before(fake))
         return unavailable(p);
-    changed = filter(fake->enrollments, enrollment_lives, &expired_before);
-    changed |= filter(fake->challenges, challenge_lives, &expired_before);
+    changed = filter(fake->enrollments, enrollment_lives, &swept);
+    changed |= filter(fake->challenges, challenge_lives, &swept);
     fake->writes += changed;
     return done(fake, p);
 }

@@ -184,6 +184,10 @@ static void test_renewal_is_for_members(void **state)
     opts.signer_cert = pki_cert("/CN=over", key, signer.cert, ca_key, &over);
     put(opts.signer_cert, "02", "over");
     renewal_refused(&opts, MDM_MSG_SCEP_SIGNER);
+    opts = renewal();
+    the_row()->expires_at = the_row()->updated_at - 1;
+    renewal_refused(&opts, MDM_MSG_CERTIFICATE_REVOKED);
+    the_row()->expires_at = the_row()->updated_at;
     /* the other CA has the same name */
     opts.signer_cert = pki_cert("/CN=device", key, signer.cert, other_key, NULL);
     renewal_refused(&opts, MDM_MSG_SCEP_SIGNER);
@@ -245,16 +249,13 @@ static void test_renewal_proves_possession(void **state)
     assert_int_equal(issued(), 1);
 }
 
+/* As mdm-enroll-admin does it: the certificate alone, or the enrollment and all there are. */
 static void revoke_old(fake_store_t *store, void *context)
 {
     (void)store;
-    (void)context;
-    if (recorded(0)->revoked_at == 0) {
-        recorded(0)->revoked_at = fake->clock;
-        recorded(0)->revocation_reason = 1;
-    }
-    /* as an administrator does: all there are */
-    for (int i = 1; i < issued(); i++)
+    if (*(const int *)context)
+        the_row()->expires_at = the_row()->updated_at - 1;
+    for (int i = 0; i < issued(); i++)
         recorded(i)->revoked_at = fake->clock;
 }
 
@@ -266,17 +267,40 @@ static void test_revoked_at_any_moment(void **state)
     int moments = 0;
 
     (void)state;
+    for (int whole = 0; whole < 2; whole++)
+        for (int nth = 1;; nth++) {
+            arrange_member();
+            fake_store_rival(fake->store, nth, revoke_old, &whole);
+            exchange(message, key);
+            if (recorded(0)->revoked_at == 0)
+                break;
+            moments++;
+            for (int i = 0; i < issued(); i++)
+                assert_true(recorded(i)->revoked_at != 0);
+        }
+    assert_true(moments > 14);
+}
+
+/* The same for what a challenge brings. */
+static void test_ended_at_any_moment(void **state)
+{
+    const int whole = 1;
+    scep_opts_t opts = sound();
+    scep_bytes_t message = scep_message(&opts);
+    int moments = 0;
+
+    (void)state;
     for (int nth = 1;; nth++) {
-        arrange_member();
-        fake_store_rival(fake->store, nth, revoke_old, NULL);
+        arrange(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+        fake_store_rival(fake->store, nth, revoke_old, (void *)&whole);
         exchange(message, key);
-        if (recorded(0)->revoked_at == 0)
+        if (!mdm_enrollment_is_ended(the_row()))
             break;
         moments++;
         for (int i = 0; i < issued(); i++)
             assert_true(recorded(i)->revoked_at != 0);
     }
-    assert_true(moments > 6);
+    assert_true(moments > 5);
 }
 
 /* --- what is asked for by name --- */
@@ -499,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_renewal_asks_again),
         cmocka_unit_test(test_renewal_proves_possession),
         cmocka_unit_test(test_revoked_at_any_moment),
+        cmocka_unit_test(test_ended_at_any_moment),
         cmocka_unit_test(test_cert_poll),
         cmocka_unit_test(test_get_cert),
         cmocka_unit_test(test_get_crl),

@@ -425,11 +425,14 @@ static void certificates_are_counted(void **state)
 
 static void sweep_takes_what_is_over(void **state)
 {
-    mdm_enrollment_t over = db_enrollment("over"), delivered = db_enrollment("delivered"), *seen;
+    mdm_enrollment_t over = db_enrollment("over"), delivered = db_enrollment("delivered"),
+                     certified = db_enrollment("e1"), *seen;
     mdm_challenge_t old = challenge("old"), live = challenge("live"), *left;
 
     (void)state;
-    over.expires_at = delivered.expires_at = old.expires_at = NOW - 1;
+    over.expires_at = delivered.expires_at = certified.expires_at = old.expires_at = NOW - 1;
+    db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &certified));
+    put(certificate("s1", "r1", "f1"));
     delivered.state = MDM_STATE_DELIVERED;
     db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &over));
     db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &delivered));
@@ -441,6 +444,8 @@ static void sweep_takes_what_is_over(void **state)
     assert_null(seen);
     db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "delivered", &seen));
     assert_non_null(seen);
+    db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "e1", &seen));
+    assert_non_null(seen); /* who revokes by user or device must find it */
     db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "live", &seen));
     assert_non_null(seen);
     db_assert_ok(db_store->challenge_get(db_store->context, db_p, "old", &left));
