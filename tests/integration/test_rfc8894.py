@@ -11,6 +11,7 @@ from asn1crypto import cms as asn1_cms
 from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness import cms, pki, scep
 from harness.database import unchanged
@@ -617,3 +618,107 @@ def test_37_capabilities_do_not_open_weak_algorithms(place):
     kit.refused("badAlg", "SCEP_ALGORITHM", digest="sha1")
     kit.refused("badAlg", "SCEP_ALGORITHM", cipher="des3")
     assert kit.ask().digest == "sha256"
+
+
+# --- attacks, point by point ---------------------------------------------------------------------
+
+
+SMUGGLED = [(x509.BasicConstraints(True, None), True),
+            (x509.SubjectAlternativeName([x509.DNSName("www.example.com")]), False),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), True)]
+
+
+@pytest.mark.parametrize("how", ["challenge", "renewal"])
+def test_attack_1_everything_but_the_key_is_ours(place, how):
+    """VU#971035."""
+    walk = place.member()
+    key = scep.Request.make(place.site.world.scratch).key
+    smuggled = {"extensions": SMUGGLED, "subject": "O=Test, CN=../../etc/passwd"}
+    if how == "renewal":
+        request, message, _ = place.renewal(walk, request=scep.csr(key, **smuggled))
+        cert = place.ask(request, message).certificate
+    else:
+        kit = Kit(place)
+        walk, cert = kit.walk, kit.ask(**smuggled).certificate
+    extensions = {e.oid.dotted_string: e for e in cert.extensions}
+    assert not extensions["2.5.29.19"].value.ca and extensions["2.5.29.19"].critical
+    assert extensions["2.5.29.15"].critical and not extensions["2.5.29.15"].value.key_cert_sign
+    assert [oid.dotted_string for oid in extensions["2.5.29.37"].value] == ["1.3.6.1.5.5.7.3.2"]
+    (name,) = extensions["2.5.29.17"].value
+    assert name.value.startswith("urn:mdm-enroll:")
+    assert walk.device.udid in cert.subject.rfc4514_string()
+    assert "passwd" not in cert.subject.rfc4514_string()
+    (point,) = extensions["2.5.29.31"].value  # names this host's endpoint crl
+    assert point.full_name[0].value == place.site.url(CRL_PATH, place.host)
+
+
+def test_attack_2_serial_numbers_are_random(single):
+    serials = {Kit(single).ask().certificate.serial_number for _ in range(4)}
+    assert len(serials) == 4 and all(s.bit_length() == 159 for s in serials)
+
+
+def test_attack_3_no_oracle(kit):
+    """Whatever is wrong up to the request's own signature looks the same: to strangers, and to who
+    has a certificate and may ask for another key's."""
+    place, member = kit.place, kit.place.member()
+    captured = cms.encrypt(scep.csr(kit.key, kit.walk.scep_challenge), place.responder.cert_file)
+    wrapped = asn1_cms.ContentInfo.load(captured)["content"]["recipient_infos"][0].chosen[
+        "encrypted_key"].native
+    cases = [(flipped(captured, captured.index(wrapped) + 200), "SCEP_DECRYPT"),
+             (flipped(captured, -1), "SCEP_DECRYPT"), (flipped(captured, -17), "SCEP_DECRYPT"),
+             (cms.encrypt(b"\x30\x00", place.responder.cert_file), "SCEP_PROOF"),
+             (cms.encrypt(flipped(scep.csr(kit.key, "x"), -1), place.responder.cert_file),
+              "SCEP_PROOF")]
+    stranger = kit.walk.request()
+    for request, kind in ((stranger, "19"), (scep.Request(member.identity, "renewal"), "17")):
+        replies = [place.refused(request, request.message(
+            None, place.responder.cert_file, envelope=envelope, message_type=kind),
+            "badMessageCheck", name) for envelope, name in cases]
+        assert len({r.attributes["1.3.6.1.5.5.7.24.1"][0].native for r in replies}) == 1
+    # a stranger who signs the captured envelope as his own learns no more
+    place.refused(stranger, stranger.message(None, place.responder.cert_file, envelope=captured),
+                  "badMessageCheck", "SCEP_PROOF")
+
+
+def test_attack_4_bombs_are_not_decoded(kit):
+    malformed(kit, "SCEP_MESSAGE", kit.message(bag=[kit.request.signer] + [pki.Empty()] * 10000))
+    malformed(kit, "SCEP_MESSAGE", kit.message(bag=[kit.request.signer, pki.Costly()]))
+    malformed(kit, "SCEP_MESSAGE", cms.nested_ber(32000))
+
+
+def openssl_envelope(kit, *options):
+    return cms.run("openssl", "cms", "-encrypt", "-binary", "-outform", "DER", *options,
+                   data=scep.csr(kit.key, kit.walk.scep_challenge)).stdout
+
+
+def test_attack_5_forms_that_are_left_out(kit, world):
+    """Authenticated envelopes, key agreement, passwords, OAEP, key identifiers."""
+    ec = world.maker.issue("O=Test, CN=Agrees", key="p256", usage={"key_agreement"})
+    rsa_file = kit.place.responder.cert_file
+    for options, fail_info, name in (
+            (("-aes-128-gcm", "-recip", rsa_file), "badMessageCheck", "SCEP_DECRYPT"),
+            (("-aes-128-cbc", "-recip", ec.cert_file), "badMessageCheck", "SCEP_DECRYPT"),
+            (("-aes-128-cbc", "-pwri_password", "x"), "badMessageCheck", "SCEP_DECRYPT"),
+            (("-aes-128-cbc", "-recip", rsa_file, "-keyopt", "rsa_padding_mode:oaep"), "badAlg",
+             "SCEP_ALGORITHM"),
+            (("-aes-128-cbc", "-keyid", "-recip", rsa_file), "badMessageCheck", "SCEP_DECRYPT")):
+        kit.refused(fail_info, name, envelope=openssl_envelope(kit, *options))
+    assert kit.ask().status == scep.SUCCESS
+
+
+def test_attack_6_no_binary_plist_reaches_the_library(single):
+    walk = single.walk().offer().identify().certify()
+    message = cms.sign(b"bplist00" + b"\xd1" * 100, walk.identity, md="sha256")
+    single.site.expect("PLIST_FORMAT")
+    assert walk.post(message, phase=3).status == 400
+
+
+def test_attack_7_nothing_secret_in_the_logs(kit):
+    message = kit.message()
+    text = base64.b64encode(message).decode()
+    response = kit.place.get("?operation=PKIOperation&message=" + urllib.parse.quote(text, safe=""))
+    assert kit.request.open(response.body, kit.place.ca.cert_file).status == scep.SUCCESS
+    logged = kit.place.site.log.text()
+    assert kit.walk.scep_challenge not in logged
+    assert text[:60] not in logged and base64.b64encode(
+        scep.csr(kit.key, kit.walk.scep_challenge)).decode()[:60] not in logged
