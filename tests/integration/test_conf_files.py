@@ -111,8 +111,14 @@ def test_examples_in_conf(conf_site, world):
     site = conf_site(lambda site: site.tls_host(site.folder / "mdm_enroll.conf"))
     text = CONF.read_text()
     examples = re.findall("^#(MDMEnroll.*)$", text, re.M)
-    assert len(examples) >= 12
+    assert len(examples) >= 21
+    ra = world.maker.issue("O=Test, CN=RA", world.site.ca,
+                           usage={"digital_signature", "key_encipherment"})
+    former = world.maker.issue("O=Test, CN=Former CA", ca=True, key="p256")
     for name, content in (("signer.pem", world.signer.pem), ("root.pem", world.site.root.pem),
+                          ("ra.pem", ra.pem), ("ra.key", ra.key_file.read_bytes()),
+                          ("next-ca.pem", former.pem), ("former-ca.pem", former.pem),
+                          ("scep.challenge", b"secret\n"),
                           ("signer.key", world.signer.key_file.read_bytes()),
                           ("test-devices.pem", world.device_ca.pem),
                           ("ldap-ca.pem", world.site.root.pem)):

@@ -31,10 +31,11 @@ class LocalSite(Site):
 def test_many(world):
     """16 devices at a time, each with one enrollment after the other, on two children: every
     certificate has a serial number of its own, nothing fails, every challenge is used once; and what
-    the children have in memory does not grow. Few threads, so that the warm-up reaches each."""
+    the children have in memory does not grow. Enough threads that no connection is shed, and few, so that the warm-up reaches each.
+    """
     folder = world.scratch / "memory"
     run(paths.MDM_DEVICE, "make-ca", folder)
-    site = LocalSite(world, world.new_folder("memory"), children=2, threads=4,
+    site = LocalSite(world, world.new_folder("memory"), children=2, threads=12,
                      authentication=htpasswd(world),
                      directives=f"MDMEnrollDeviceCA {folder}/device-ca.pem\n").start()
     password = world.scratch / "alice"
