@@ -164,24 +164,32 @@ def get_url(url, message):
 # --- clients that we did not write ---------------------------------------------------------------
 
 
-def strongswan(url, ca, challenge, key_file, folder, cipher="aes", digest="sha256", ok=True):
-    """strongSwan's pki, over http. The certificate, or the failed run."""
+def strongswan(url, ca, challenge, key_file, folder, cipher="aes", digest="sha256", ok=True,
+               ra=None, old=None):
+    """strongSwan's pki, over http. ra: who answers in the CA's stead. old: the identity to renew,
+    then without a challenge. The certificate, or the failed run."""
     folder = pathlib.Path(folder)
     (folder / "ca.der").write_bytes(ca.der)
-    done = run(paths.program("pki"), "--scep", "--url", url, "--in", key_file, "--dn",
-               "C=US, O=Smuggled, CN=not ours", "--password", challenge, "--cacert-enc",
-               folder / "ca.der", "--cacert-sig", folder / "ca.der", "--cipher", cipher, "--digest",
-               digest, "--outform", "pem", ok=ok)
+    (folder / "ra.der").write_bytes((ra or ca).der)
+    command = [paths.program("pki"), "--scep", "--url", url, "--in", key_file, "--dn",
+               "C=US, O=Smuggled, CN=not ours", "--cacert-enc", folder / "ra.der", "--cacert-sig",
+               folder / "ca.der", "--cipher", cipher, "--digest", digest, "--outform", "pem"]
+    if old is not None:
+        command += ["--cert", old.cert_file, "--key", old.key_file]
+    if challenge is not None:
+        command += ["--password", challenge]
+    done = run(*command, ok=ok)
     if done.returncode:
         return done
     return x509.load_pem_x509_certificate(done.stdout)
 
 
-def strongswan_ca(url, folder):
-    """GetCACert by strongSwan's pki: the CA's DER."""
-    out = pathlib.Path(folder) / "got-ca.der"
-    run(paths.program("pki"), "--scepca", "--url", url, "--caout", out, "-F")
-    return out.read_bytes()
+def strongswan_ca(url, folder, ra=False):
+    """GetCACert by strongSwan's pki: the CA's DER; with ra, the CA's and the RA's."""
+    out, ra_out = pathlib.Path(folder) / "got-ca.der", pathlib.Path(folder) / "got-ra.der"
+    run(paths.program("pki"), "--scepca", "--url", url, "--caout", out,
+        *(["--raout", ra_out] if ra else []), "-F")
+    return (out.read_bytes(), ra_out.read_bytes()) if ra else out.read_bytes()
 
 
 def scepclient(url, challenge, folder):

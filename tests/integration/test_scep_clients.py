@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scep endpoint as clients see it that this project did not write, in every mode that it has:
+strongSwan's pki, certmonger, micromdm's library in Go, Bouncy Castle in Java, Debian's scepclient;
+and what old clients of Apple's sent."""
+
+import dataclasses
+import re
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from harness import pki, scep
+from harness.database import unchanged
+from harness.ports import free_port
+from harness.process import run
+from harness.site import SCEP, Site, Walk, certificate, endpoints, vhost
+
+ALWAYS = "MDMEnrollRenewal 3650d\n"
+WEAK = "MDMEnrollSCEPAllow SHA-1 DES3\n"
+
+
+@dataclasses.dataclass
+class Mode:
+    """One way to configure the endpoint: a TLS host for the walk, and a port for SCEP without."""
+    host: str
+    ca: pki.Identity
+    ra: pki.Identity = None
+    directives: str = ""
+    port: int = dataclasses.field(default_factory=free_port)
+
+    @property
+    def answers(self):
+        """Who opens and answers messages."""
+        return self.ra or self.ca
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}{SCEP}"
+
+    def vhosts(self, site):
+        text = f"MDMEnrollCA {self.ca.cert_file} {self.ca.key_file}\n" + self.directives
+        if self.ra:
+            text += f"MDMEnrollRA {self.ra.cert_file} {self.ra.key_file}\n"
+        signer = site.world.signer
+        plain = (f"MDMEnrollBaseURL {site.url('', self.host)}\n"
+                 f"MDMEnrollSigner {signer.cert_file} {signer.key_file} "
+                 f"{site.world.site.intermediate.cert_file}\n")
+        return (site.tls_vhost(self.host, text, certificates=site.tls_certificate) +
+                f"Listen 127.0.0.1:{self.port}\n" +
+                vhost(self.port, "plain.test", plain + text + endpoints(site.authentication),
+                      protocols="http/1.1"))
+
+
+def make_modes(world):
+    """By name. One RSA key does for every RA, since making one takes a third of a second."""
+    maker, ca = world.maker, world.site.ca
+    ec_ca = maker.issue("O=Test, CN=Test P-256 CA", key="p256", ca=True, end=pki.days(3650),
+                        usage={"key_cert_sign", "crl_sign"})
+    ra = maker.issue("O=Test, CN=Test RA", ca, end=pki.days(365))
+    ec_ra = maker.issue("O=Test, CN=Test RA", ec_ca, key=ra.key, end=pki.days(365))
+    return {"single": Mode("single.test", ca, directives=ALWAYS),
+            "ra": Mode("ra.test", ca, ra, directives=ALWAYS),
+            "ec": Mode("ec.test", ec_ca, ec_ra, directives=ALWAYS),
+            "weak": Mode("weak.test", ca, directives=ALWAYS + WEAK),
+            "weak ra": Mode("weak-ra.test", ca, ra, directives=ALWAYS + WEAK),
+            "early": Mode("early.test", ca, ra)}
+
+
+class Hosts(Site):
+    def __init__(self, world, folder, modes):
+        self.modes = modes
+        names = [mode.host for mode in modes.values()]
+        identity = world.maker.issue(f"O=Test, CN={names[0]}", world.site.intermediate, names=names,
+                                     eku=[ExtendedKeyUsageOID.SERVER_AUTH])
+        self.tls_certificate = certificate(identity, bundle=world.bundle(identity))
+        super().__init__(world, folder, vhosts=lambda site: "".join(
+            mode.vhosts(site) for mode in modes.values()))
+
+
+@pytest.fixture(scope="module")
+def hosts(world):
+    site = Hosts(world, world.new_folder("scep-clients"), make_modes(world)).start()
+    yield site
+    site.stop()
+
+
+class Client(Walk):
+    """A device whose certificates another program fetches."""
+
+    def __init__(self, site, mode):
+        self.mode = site.modes[mode]
+        super().__init__(site, site.world.device(), host=self.mode.host)
+
+    def challenged(self):
+        return self.offer().identify()
+
+    def certify(self, client="strongswan", **options):
+        key = self.request().key
+        return self.take(key, self.strongswan(key, **options))
+
+    def take(self, key, cert):
+        """What a program got: of this CA, for this device, for that key."""
+        run("openssl", "verify", "-CAfile", self.mode.ca.cert_file,
+            data=cert.public_bytes(Encoding.PEM))
+        assert cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == self.device.udid
+        assert cert.public_key().public_numbers() == key.public_key().public_numbers()
+        self.identity = self.site.world.maker.store(cert, key)
+        return self
+
+    def strongswan(self, key, old=None, **options):
+        """The certificate, or the failed run."""
+        world = self.site.world
+        return scep.strongswan(self.mode.url, self.mode.ca, None if old else self.scep_challenge,
+                               scep.write_key(world.scratch, key), world.scratch, ra=self.mode.ra,
+                               old=old, **options)
+
+    def row(self, column):
+        """Of the certificate at hand."""
+        ((value,),) = self.site.database.query(
+            f"SELECT {column} FROM certificate WHERE fingerprint = '{self.identity.fingerprint}'")
+        return value
+
+
+@pytest.fixture
+def client(hosts):
+    return lambda mode: Client(hosts, mode)
+
+
+def refused(hosts, walk, message, **options):
+    """What strongSwan says of it; nothing was changed."""
+    hosts.expect(message)
+    with unchanged(hosts.database):
+        done = walk.strongswan(walk.request().key, ok=False, **options)
+    assert done.returncode != 0
+    return done
+
+
+def strongswan_says(fail_info, done):
+    return re.search(rf"failInfo: +{fail_info} ", done.stderr.decode())
+
+
+MODES = ["single", "ra", "ec"]
+
+# --- strongSwan ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+def test_strongswan(client, mode, digest):
+    """It has one cipher but triple DES: AES-128."""
+    client(mode).challenged().certify(digest=digest)
+
+
+@pytest.mark.parametrize("mode", ["weak", "weak ra"])
+@pytest.mark.parametrize("digest, cipher", [("sha1", "des3"), ("sha512", "des3")])
+def test_strongswan_with_what_old_clients_use(client, mode, digest, cipher):
+    client(mode).challenged().certify(digest=digest, cipher=cipher)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_strongswan_is_refused_what_old_clients_use(hosts, client, mode):
+    """Its pki looks at GetCACaps and goes on for all that."""
+    walk = client(mode).challenged()
+    for digest, cipher in (("sha1", "aes"), ("sha256", "des3"), ("sha224", "aes")):
+        done = refused(hosts, walk, "SCEP_ALGORITHM", digest=digest, cipher=cipher)
+        assert strongswan_says("badAlg", done)
+
+
+@pytest.mark.parametrize("mode", ["ra", "ec"])
+def test_strongswan_gets_ca_and_ra(hosts, mode, tmp_path):
+    made = hosts.modes[mode]
+    assert scep.strongswan_ca(made.url, tmp_path, ra=True) == (made.ca.der, made.ra.der)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_strongswan_renews(hosts, client, mode):
+    """RenewalReq: no challenge, another key, signed with the old one. A second one ends the first
+    certificate."""
+    walk = client(mode).all()
+    first = walk.identity
+    for digest in ("sha256", "sha512"):
+        key = walk.request().key
+        walk.take(key, walk.strongswan(key, old=walk.identity, digest=digest))
+        assert walk.row("purpose") == "mdm"
+    revoked = dict(hosts.database.query("SELECT fingerprint, revoked_at FROM certificate"))
+    assert revoked[first.fingerprint] != "0" and revoked[walk.identity.fingerprint] == "0"
+    assert "scep: RenewalReq: enrollment" in hosts.log.text()
+
+
+def test_strongswan_renews_too_early(hosts, client):
+    walk = client("early").all()
+    assert strongswan_says("badRequest", refused(hosts, walk, "SCEP_RENEWAL", old=walk.identity))
+
+
+def test_strongswan_renews_what_was_revoked(hosts, client):
+    walk = client("ra").all()
+    hosts.database.execute("UPDATE certificate SET revoked_at = 1 WHERE fingerprint = ?",
+                           walk.identity.fingerprint)
+    refused(hosts, walk, "CERTIFICATE_REVOKED", old=walk.identity)
+
+
+def test_strongswan_renews_the_wrong_one(hosts, client):
+    """The identity of the enrollment itself, and a certificate that another CA issued."""
+    walk = client("ra").all()
+    refused(hosts, walk, "CERTIFICATE_PURPOSE", old=walk.enrolled_with)
+    stranger = hosts.world.maker.issue("O=Test, CN=Stranger", hosts.modes["ec"].ca,
+                                       key=walk.identity.key)
+    refused(hosts, walk, "SCEP_SIGNER", old=stranger)
