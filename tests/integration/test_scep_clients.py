@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from harness import pki, scep
+from harness import paths, pki, scep, scep_clients
 from harness.database import unchanged
 from harness.ports import free_port
 from harness.process import run
@@ -64,6 +64,7 @@ def make_modes(world):
             "ec": Mode("ec.test", ec_ca, ec_ra, directives=ALWAYS),
             "weak": Mode("weak.test", ca, directives=ALWAYS + WEAK),
             "weak ra": Mode("weak-ra.test", ca, ra, directives=ALWAYS + WEAK),
+            "weak ec": Mode("weak-ec.test", ec_ca, ec_ra, directives=ALWAYS + WEAK),
             "early": Mode("early.test", ca, ra)}
 
 
@@ -207,3 +208,45 @@ def test_strongswan_renews_the_wrong_one(hosts, client):
     stranger = hosts.world.maker.issue("O=Test, CN=Stranger", hosts.modes["ec"].ca,
                                        key=walk.identity.key)
     refused(hosts, walk, "SCEP_SIGNER", old=stranger)
+
+
+# --- micromdm's library --------------------------------------------------------------------------
+
+
+def made(kind, folder):
+    folder.mkdir()
+    try:
+        return kind(folder)
+    except paths.Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def micromdm(world):
+    return made(scep_clients.Micromdm, world.scratch / "micromdm")
+
+
+# It envelopes to all certificates of GetCACert, CA and RA; the library cannot do so for a P-256 key.
+@pytest.mark.parametrize("mode, recipients", [("weak", "all"), ("weak ra", "all"),
+                                              ("weak ra", "encipherment"),
+                                              ("weak ec", "encipherment")])
+def test_micromdm(client, micromdm, mode, recipients):
+    walk = client(mode).challenged()
+    key = walk.request().key
+    walk.take(key, micromdm.ask(walk.mode.url, key, walk.scep_challenge, recipients=recipients))
+
+
+@pytest.mark.parametrize("mode", ["weak", "weak ra"])
+def test_micromdm_renews(client, micromdm, mode):
+    walk = client(mode).all()
+    key = walk.request().key
+    walk.take(key, micromdm.ask(walk.mode.url, key, "", old=walk.identity))
+    assert walk.row("purpose") == "mdm"
+
+
+def test_micromdm_is_refused_sha1(hosts, client, micromdm):
+    walk = client("ra").challenged()
+    hosts.expect("SCEP_ALGORITHM")
+    with unchanged(hosts.database):
+        done = micromdm.ask(walk.mode.url, walk.request().key, walk.scep_challenge, ok=False)
+    assert b"pkiStatus 2, failInfo badAlg" in done.stderr, done
