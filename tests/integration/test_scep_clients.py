@@ -7,6 +7,7 @@ import dataclasses
 import re
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -250,3 +251,46 @@ def test_micromdm_is_refused_sha1(hosts, client, micromdm):
     with unchanged(hosts.database):
         done = micromdm.ask(walk.mode.url, walk.request().key, walk.scep_challenge, ok=False)
     assert b"pkiStatus 2, failInfo badAlg" in done.stderr, done
+
+
+# --- Bouncy Castle -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def bouncy_castle(world):
+    return made(scep_clients.BouncyCastle, world.scratch / "bouncy-castle")
+
+
+@pytest.mark.parametrize("mode, method", [("single", "POST"), ("ra", "GET"), ("ec", "GET")])
+def test_bouncy_castle(client, bouncy_castle, mode, method):
+    """BER of indefinite length inside and outside. CertPoll brings the same certificate again. By
+    GET there are raw "+" and "/" in the query."""
+    walk = client(mode).challenged()
+    key, made = walk.request().key, walk.mode
+    first, again = bouncy_castle.ask(made.url, method, made.ca, made.answers, key,
+                                     f"PKCSReq={walk.scep_challenge}", "CertPoll")
+    assert first == again
+    walk.take(key, x509.load_pem_x509_certificate(first))
+
+
+def test_bouncy_castle_gets_certificate_and_list(hosts, client, bouncy_castle):
+    """GetCert brings another certificate of the same enrollment, GetCRL the list with what was
+    revoked of this CA."""
+    walk = client("ec").all()
+    revoked = client("ec").challenged().certify().identity.cert.serial_number
+    hosts.database.execute("UPDATE certificate SET revoked_at = 1 WHERE serial = ?", f"{revoked:x}")
+    made, first = walk.mode, walk.enrolled_with.cert
+    cert, crl = bouncy_castle.ask(made.url, "GET", made.ca, made.answers, walk.identity.key,
+                                  f"GetCert={first.serial_number}", "GetCRL", signer=walk.identity)
+    assert x509.load_pem_x509_certificate(cert) == first
+    crl = x509.load_pem_x509_crl(crl)
+    assert crl.is_signature_valid(made.ca.cert.public_key())
+    assert crl.get_revoked_certificate_by_serial_number(revoked) is not None
+
+
+def test_bouncy_castle_polls_for_nothing(hosts, client, bouncy_castle):
+    made = hosts.modes["ra"]
+    hosts.expect("SCEP_CERT_ID")
+    done = bouncy_castle.ask(made.url, "POST", made.ca, made.answers, client("ra").request().key,
+                             "CertPoll", ok=False)
+    assert b"pkiStatus 2, failInfo 4" in done.stderr, done

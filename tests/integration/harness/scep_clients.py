@@ -4,6 +4,7 @@ them. Each raises paths.Missing where what it needs is not installed."""
 
 import os
 import pathlib
+import re
 
 from cryptography import x509
 
@@ -40,3 +41,28 @@ class Micromdm:
             command += [old.cert_file, scep.write_key(self.folder, old.key)]
         done = run(*command, ok=ok)
         return done if done.returncode else x509.load_pem_x509_certificate(done.stdout)
+
+
+class BouncyCastle:
+    """Java: messages in BER of indefinite length, in pieces; SHA-256 and AES-256."""
+
+    JARS = ["/usr/share/java/bcprov.jar", "/usr/share/java/bcpkix.jar", "/usr/share/java/bcutil.jar"]
+
+    def __init__(self, folder):
+        self.folder = folder
+        compiler, self.java = paths.program("javac"), paths.program("java")
+        need(*self.JARS)
+        self.path = ":".join([*self.JARS, str(folder)])
+        run(compiler, "-J-XX:TieredStopAtLevel=1", "-d", folder, "-cp", self.path,
+            SOURCES / "BerClient.java")
+
+    def ask(self, url, method, ca, responder, key, *operations, signer=None, ok=True):
+        """The PEM objects that the operations brought, or the failed run. signer: the identity to
+        sign with, else one that it makes of the key."""
+        done = run(self.java, "-XX:TieredStopAtLevel=1", "-cp", self.path, "BerClient", url, method,
+                   ca.cert_file, responder.cert_file, scep.write_key(self.folder, key),
+                   signer.cert_file if signer else "-", *operations, ok=ok)
+        if done.returncode:
+            return done
+        return [part.encode() for part in re.findall(
+            r"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n", done.stdout.decode())]
