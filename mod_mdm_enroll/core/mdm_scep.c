@@ -166,8 +166,15 @@ static mdm_result_t renewal_req(turn_t *turn)
     return r.kind == MDM_OK ? renew(turn, &request, &member) : r;
 }
 
-/* The challenge is what counts, whoever signed; but somebody of ours with another key, or without a
- * challenge, is an old client that renews (RFC 8894 section 2.3). */
+/* Some clients that renew repeat the challenge that they were enrolled with. */
+static int is_over(mdm_message_t challenge)
+{
+    return challenge == MDM_MSG_CHALLENGE_UNKNOWN || challenge == MDM_MSG_CHALLENGE_EXPIRED ||
+           challenge == MDM_MSG_SCEP_CHALLENGE;
+}
+
+/* The challenge is what counts, whoever signed; but somebody of ours with another key, without a
+ * challenge, or with one that is over, is an old client that renews (RFC 8894 section 2.3). */
 static mdm_result_t pkcs_req(turn_t *turn)
 {
     mdm_scep_member_t member;
@@ -187,6 +194,8 @@ static mdm_result_t pkcs_req(turn_t *turn)
     if (known.kind == MDM_OK && (!request.own_key || request.secret == NULL))
         return renew(turn, &request, &member);
     r = mdm_scep_grant_challenge(turn->p, &turn->settings->rules, turn->world, &request, &grant);
+    if (known.kind == MDM_OK && is_over(r.message))
+        return renew(turn, &request, &member);
     if (grant.row != NULL)
         tell(turn, grant.row);
     turn->cert = grant.cert;

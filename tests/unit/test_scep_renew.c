@@ -131,6 +131,7 @@ static void test_renewal_repeated(void **state)
 static void test_renewal_of_old_clients(void **state)
 {
     scep_opts_t opts = renewal();
+    apr_int64_t now = fake->clock;
 
     (void)state;
     arrange_member();
@@ -147,6 +148,17 @@ static void test_renewal_of_old_clients(void **state)
     ask(&opts);
     granted_anew(3);
     assert_string_not_equal(recorded(3)->authority, recorded(0)->fingerprint);
+    /* unless it is over: some repeat the one that they were enrolled with */
+    fake->clock += MDM_SCEP_RECOVERY + 1;
+    opts.transaction = "long after";
+    ask(&opts);
+    granted_anew(4);
+    assert_string_equal(recorded(4)->authority, recorded(0)->fingerprint);
+    opts.challenge = "swept";
+    ask(&opts);
+    granted_anew(5);
+    assert_string_equal(recorded(5)->authority, recorded(0)->fingerprint);
+    fake->clock = now;
 }
 
 static void renewal_refused(const scep_opts_t *opts, mdm_message_t message)
