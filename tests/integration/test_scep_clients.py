@@ -215,6 +215,7 @@ def test_strongswan_renews_the_wrong_one(hosts, client):
 
 
 def made(kind, folder):
+    """A client in a folder of its own."""
     folder.mkdir()
     try:
         return kind(folder)
@@ -294,3 +295,38 @@ def test_bouncy_castle_polls_for_nothing(hosts, client, bouncy_castle):
     done = bouncy_castle.ask(made.url, "POST", made.ca, made.answers, client("ra").request().key,
                              "CertPoll", ok=False)
     assert b"pkiStatus 2, failInfo 4" in done.stderr, done
+
+
+# --- certmonger ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certmonger(world):
+    daemon = made(scep_clients.Certmonger, world.scratch / "certmonger")
+    yield daemon
+    daemon.stop()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_certmonger(hosts, client, certmonger, mode):
+    """GET only. It renews by PKCSReq, signed with the old certificate, and repeats the challenge,
+    long spent by then."""
+    walk = client(mode).challenged().certify().deliver()
+    certmonger.add(mode, walk.mode.url, None if walk.mode.ra else walk.mode.ca)
+    key = walk.request().key
+    request = certmonger.request(mode, key, walk.scep_challenge)
+    walk.take(key, certmonger.got(request)[0])
+    hosts.database.execute("UPDATE challenge SET used_at = used_at - 86400")
+    renewed(walk, certmonger, "resubmit", request)
+    if mode == "ra":
+        renewed(walk, certmonger, "rekey", request)
+
+
+def renewed(walk, certmonger, command, request):
+    old = walk.identity
+    certmonger.again(command, request)
+    cert, key = certmonger.got(request)
+    assert cert != old.cert
+    assert (key.private_numbers() == old.key.private_numbers()) == (command == "resubmit")
+    walk.take(key, cert)
+    assert walk.row("authority") == old.fingerprint

@@ -7,9 +7,10 @@ import pathlib
 import re
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from . import paths, scep
-from .process import run
+from .process import Process, run, wait_until
 
 SOURCES = pathlib.Path(__file__).parents[1] / "clients"
 GO_PATH = pathlib.Path("/usr/share/gocode")
@@ -66,3 +67,60 @@ class BouncyCastle:
             return done
         return [part.encode() for part in re.findall(
             r"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n", done.stdout.decode())]
+
+
+class Certmonger:
+    """The daemon, on a socket of its own and with its files in one folder: neither a bus nor the
+    files of this machine. It speaks GET."""
+
+    WAIT = ["--wait", "--wait-timeout", "20"]
+
+    def __init__(self, folder):
+        self.folder = folder
+        daemon, self.program = paths.program("certmonger"), paths.program("getcert")
+        names = {"CAS": "cas", "REQUESTS": "requests", "LOCAL_CA": "local", "CONFIG": "config"}
+        self.environ = os.environ | {"CERTMONGER_TMPDIR": str(folder),
+                                     "CERTMONGER_SYSTEM_LOCK_FILE": str(folder / "lock"),
+                                     "CERTMONGER_PVT_ADDRESS": f"unix:path={folder}/socket"}
+        for variable, name in names.items():
+            (folder / name).mkdir()
+            self.environ[f"CERTMONGER_{variable}_DIR"] = str(folder / name)
+        # It would make these by itself, and ask their programs, which look for servers to use.
+        for name in ("IPA", "dogtag-ipa-renew-agent", "local"):
+            (folder / "cas" / name).write_text(f"id={name}\nca_aka={name}\nca_type=EXTERNAL\n"
+                                               "ca_external_helper=/bin/true\n")
+        self.process = Process([daemon, "-n", "-L", "-P", folder / "socket", "-B", "-d", "2"],
+                               folder / "certmonger.out", [], env=self.environ)
+        self.process.start()
+        wait_until((folder / "socket").exists, "certmonger's socket")
+
+    def stop(self):
+        self.process.stop()
+
+    def getcert(self, *arguments):
+        return run(self.program, *arguments, env=self.environ)
+
+    def add(self, name, url, ca=None):
+        """A SCEP CA; certmonger asks it what it is. Where it answers for itself, what it says of
+        itself is not enough: then ca is to be trusted."""
+        self.getcert("add-scep-ca", "-c", name, "-u", url, *(["-N", ca.cert_file] if ca else []))
+
+    def request(self, name, key, challenge):
+        """A request that is tracked from now on: its id."""
+        key_file = scep.write_key(self.folder, key)
+        self.getcert("request", "-c", name, "-I", key_file.stem, "-k", key_file, "-f",
+                     key_file.with_suffix(".pem"), "-N", "CN=anything", "-L", challenge, *self.WAIT)
+        return key_file.stem
+
+    def again(self, command, request):
+        """resubmit, or rekey, which makes another key."""
+        self.getcert(command, "-i", request, *self.WAIT)
+
+    def got(self, request):
+        """(certificate, key) as they stand in the files; an error with what certmonger says where
+        the last attempt failed."""
+        state = self.getcert("list", "-i", request).stdout.decode()
+        assert "status: MONITORING" in state and "ca-error" not in state, state
+        files = [(self.folder / f"{request}.{kind}").read_bytes() for kind in ("pem", "key")]
+        return (x509.load_pem_x509_certificate(files[0]),
+                serialization.load_pem_private_key(files[1], None))
