@@ -3,16 +3,22 @@
 strongSwan's pki, certmonger, micromdm's library in Go, Bouncy Castle in Java, Debian's scepclient;
 and what old clients of Apple's sent."""
 
+import base64
 import dataclasses
 import re
+import urllib.parse
 
 import pytest
+from asn1crypto import cms as asn1_cms
+from asn1crypto import core
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from harness import paths, pki, scep, scep_clients
+from harness import cms, paths, pki, scep, scep_clients
 from harness.database import unchanged
+from harness.http import curl
 from harness.ports import free_port
 from harness.process import run
 from harness.site import SCEP, Site, Walk, certificate, endpoints, vhost
@@ -66,7 +72,8 @@ def make_modes(world):
             "weak": Mode("weak.test", ca, directives=ALWAYS + WEAK),
             "weak ra": Mode("weak-ra.test", ca, ra, directives=ALWAYS + WEAK),
             "weak ec": Mode("weak-ec.test", ec_ca, ec_ra, directives=ALWAYS + WEAK),
-            "early": Mode("early.test", ca, ra)}
+            "early": Mode("early.test", ca, ra, directives="MDMEnrollNextCA "
+                          f"{maker.bundle('next-ca.pem', ec_ca, ec_ra)}\n")}
 
 
 class Hosts(Site):
@@ -228,7 +235,7 @@ def micromdm(world):
     return made(scep_clients.Micromdm, world.scratch / "micromdm")
 
 
-# It envelopes to all certificates of GetCACert, CA and RA; the library cannot do so for a P-256 key.
+# It envelopes to each certificate of GetCACert, which the library cannot do for a P-256 key.
 @pytest.mark.parametrize("mode, recipients", [("weak", "all"), ("weak ra", "all"),
                                               ("weak ra", "encipherment"),
                                               ("weak ec", "encipherment")])
@@ -330,3 +337,162 @@ def renewed(walk, certmonger, command, request):
     assert (key.private_numbers() == old.key.private_numbers()) == (command == "resubmit")
     walk.take(key, cert)
     assert walk.row("authority") == old.fingerprint
+
+
+@pytest.mark.parametrize("mode", ["ra", "ec"])
+def test_certmonger_helper(client, mode):
+    """What the daemon runs: GetCACaps, GetCACert (RA, then CA), PKCSReq, and CertPoll, which the
+    daemon sends where a request was left pending."""
+    walk = client(mode).challenged()
+    request, ca, ra = walk.request(), walk.mode.ca, walk.mode.ra
+    assert b"Renewal" in scep.certmonger(walk.mode.url, ca.cert_file, "-c").split()
+    assert scep.certmonger(walk.mode.url, None, "-C").split() == (ra.pem + ca.pem).split()
+    cert = scep.certmonger_enroll(
+        walk.mode.url, ca.cert_file, request.message(walk.scep_challenge, ra.cert_file),
+        request.signer, ra_file=ra.cert_file)
+    walk.take(request.key, cert)
+    poll = request.message(None, ra.cert_file, message_type="20", request=cms.sequence(
+        cert.issuer.public_bytes(), cert.subject.public_bytes()))
+    assert scep.certmonger_enroll(walk.mode.url, ca.cert_file, poll, request.signer, "-g",
+                                  ra.cert_file) == cert
+
+
+# --- scepclient ----------------------------------------------------------------------------------
+
+
+def test_scepclient_in_ra_mode(hosts, client, tmp_path):
+    """Single DES, to CA and RA alike: a clean refusal."""
+    walk = client("weak ra").challenged()
+    hosts.expect("SCEP_ALGORITHM")
+    with unchanged(hosts.database):
+        done = scep.scepclient(walk.mode.url, walk.scep_challenge, tmp_path)
+    assert done.returncode != 0 and b"badalg" in (done.stdout + done.stderr).lower()
+
+
+# --- old devices of Apple's ----------------------------------------------------------------------
+
+
+# Seen in 2016 and 2017: digest, version of the request, challenge in clear beside it.
+OLD_APPLE = {"2016": ("sha1", 2, False), "2017": ("sha512", 0, True), "both": ("sha1", 2, True)}
+
+
+def old_apple(walk, year):
+    """(request, message)"""
+    digest, version, in_clear = OLD_APPLE[year]
+    request, challenge = walk.request(), walk.scep_challenge
+    others = [cms.attribute("1.2.840.113549.1.9.7", core.PrintableString(challenge))]
+    return request, request.message(
+        challenge, walk.mode.answers.cert_file, cipher="des3", digest=digest,
+        others=others if in_clear else (), request=scep.csr(
+            request.key, challenge, digest=hashes.SHA1(), version=version))
+
+
+@pytest.mark.parametrize("mode", ["weak", "weak ra"])
+@pytest.mark.parametrize("year", OLD_APPLE)
+def test_old_apple(hosts, client, mode, year):
+    walk = client(mode).challenged()
+    request, message = old_apple(walk, year)
+    response = curl(walk.mode.url, data=message)
+    assert response.type == "application/x-pki-message"
+    reply = request.open(response.body, walk.mode.ca.cert_file)
+    walk.take(request.key, reply.certificate)
+    assert cms.envelope_facts(reply.content)[0] == "tripledes_3key"
+    signer = asn1_cms.ContentInfo.load(response.body)["content"]["signer_infos"][0]
+    assert signer["digest_algorithm"]["algorithm"].native == OLD_APPLE[year][0]
+    assert walk.scep_challenge not in hosts.log.path.read_text()
+    assert walk.scep_challenge not in hosts.httpd.access_file.read_text()
+
+
+@pytest.mark.parametrize("mode", ["single", "ra"])
+def test_old_apple_is_refused(hosts, client, mode):
+    walk = client(mode).challenged()
+    for year in OLD_APPLE:
+        request, message = old_apple(walk, year)
+        hosts.expect("SCEP_ALGORITHM")
+        with unchanged(hosts.database):
+            response = curl(walk.mode.url, data=message)
+        reply = request.open(response.body, walk.mode.ca.cert_file)
+        assert (reply.status, reply.fail_info) == (scep.FAILURE, "badAlg"), year
+    assert walk.scep_challenge not in hosts.log.path.read_text()
+
+
+# --- what HTTP clients make of it ----------------------------------------------------------------
+
+
+def in_lines(text, mark):
+    return mark.join(text[i:i + 64] for i in range(0, len(text), 64))
+
+
+ESCAPINGS = {
+    "jscep, nothing": lambda t: t,
+    "certmonger, everything": lambda t: urllib.parse.quote(t, safe=""),
+    "strongSwan, line feeds": lambda t: in_lines(t, "%0A").replace("+", "%2B"),
+    "CR LF": lambda t: in_lines(t, "%0D%0A") + "%0D%0A",
+    "macOS, the padding": lambda t: t.replace("=", "%3D"),
+    "a form, blanks": lambda t: t.replace("+", "%20"),
+    "no padding": lambda t: t.rstrip("="),
+    "URL alphabet": lambda t: t.replace("+", "-").replace("/", "_"),
+    "URL alphabet, no padding": lambda t: t.replace("+", "-").replace("/", "_").rstrip("="),
+    "small hex": lambda t: "".join(f"%{ord(c):02x}" if c in "+/=" else c for c in t)}
+
+
+@pytest.mark.parametrize("mode", ["single", "ra"])
+def test_get_however_it_is_escaped(client, mode):
+    """One message, which is answered with the same certificate each time."""
+    walk = client(mode).challenged()
+    request, challenge = walk.request(), walk.scep_challenge
+    for _ in range(100):  # all of the alphabet's particular characters are in it
+        message = request.message(challenge, walk.mode.answers.cert_file)
+        text = base64.b64encode(message).decode()
+        if text.endswith("=") and "+" in text and "/" in text:
+            break
+    certs = set()
+    for name, escape in ESCAPINGS.items():
+        response = curl(f"{walk.mode.url}?operation=PKIOperation&message={escape(text)}")
+        assert (response.status, response.type) == (200, "application/x-pki-message"), name
+        certs.add(request.open(response.body, walk.mode.ca.cert_file).certificate)
+    assert len(certs) == 1 and None not in certs
+
+
+@pytest.mark.parametrize("header", ["application/x-pki-message", "application/octet-stream",
+                                    "application/x-www-form-urlencoded", ""])
+def test_post_whatever_it_says_it_is(client, header):
+    """And without a word of the operation."""
+    walk = client("ra").challenged()
+    request = walk.request()
+    response = curl(walk.mode.url, headers=[f"Content-Type:{header}"], data=request.message(
+        walk.scep_challenge, walk.mode.ra.cert_file))
+    walk.take(request.key, request.open(response.body, walk.mode.ca.cert_file).certificate)
+
+
+def test_recipients(hosts, client):
+    """RFC 8894 has one; clients that take each certificate of GetCACert for one have more."""
+    walk = client("ra").challenged()
+    request = walk.request()
+    others = [pki.Pki(hosts.world.scratch).issue(f"CN=recipient {n}", key=request.key).cert_file
+              for n in range(8)]
+    certs = set()
+    for count in (1, 2, 8, 9):
+        envelope = cms.encrypt(scep.csr(request.key, walk.scep_challenge),
+                               walk.mode.ra.cert_file, others=others[:count - 1])
+        if count > 8:
+            hosts.expect("SCEP_DECRYPT")
+        response = curl(walk.mode.url, data=request.message(None, None, envelope=envelope))
+        reply = request.open(response.body, walk.mode.ca.cert_file)
+        if count > 8:
+            assert (reply.status, reply.fail_info) == (scep.FAILURE, "badMessageCheck")
+        else:
+            certs.add(reply.certificate)
+    assert len(certs) == 1 and None not in certs
+
+
+def test_next_ca(hosts):
+    """GetNextCACert: signed by the present CA, certificates only, the new CA first."""
+    mode = hosts.modes["early"]
+    assert b"GetNextCACert" in curl(f"{mode.url}?operation=GetCACaps").body.split()
+    response = curl(f"{mode.url}?operation=GetNextCACert")
+    assert (response.status, response.type) == (200, "application/x-x509-next-ca-cert")
+    verified = cms.verify(response.body, mode.ca.cert_file)
+    assert verified.signer == mode.ca.cert
+    bag = asn1_cms.ContentInfo.load(verified.content)["content"]["certificates"]
+    assert [c.dump() for c in bag] == [i.der for i in (hosts.modes["ec"].ca, hosts.modes["ec"].ra)]

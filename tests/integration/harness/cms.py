@@ -58,9 +58,10 @@ def decrypt(der, identity):
                identity.cert_file, "-inkey", identity.key_file, data=der).stdout
 
 
-def encrypt(content, recipient_file, cipher="aes-128-cbc"):
+def encrypt(content, recipient_file, cipher="aes-128-cbc", others=()):
+    """EnvelopedData by openssl, for one recipient or more."""
     return run("openssl", "cms", "-encrypt", "-binary", "-outform", "DER", f"-{cipher}",
-               "-recip", recipient_file, data=content).stdout
+               "-recip", recipient_file, *others, data=content).stdout
 
 
 def envelope_facts(der):
@@ -129,6 +130,11 @@ def attribute(kind, *values):
     # The set is given as it is, so that no value, several, or a wrong type can be had.
     body = b"".join(v.dump() for v in values)
     return core.Sequence.load(_tlv(0x30, attr["type"].dump() + _tlv(0x31, body))).dump()
+
+
+def sequence(*parts):
+    """A SEQUENCE of what is DER already."""
+    return _tlv(0x30, b"".join(parts))
 
 
 def _tlv(tag, body):

@@ -11,6 +11,7 @@ import urllib.parse
 
 from asn1crypto import cms as asn1_cms
 from asn1crypto import core
+from asn1crypto import csr as asn1_csr
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,14 +29,26 @@ SUCCESS, FAILURE, PENDING = "0", "2", "3"
 
 
 def csr(key, challenge=None, subject="O=Whoever, CN=anything", extensions=(),
-        digest=hashes.SHA256()):
-    """A PKCS#10 request, DER."""
+        digest=hashes.SHA256(), version=0):
+    """A PKCS#10 request, DER. There is no version but 0; old Apple devices say 2."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(pki.name(subject))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     if challenge is not None:
         builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, challenge.encode())
-    return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
+    der = builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
+    return der if version == 0 else _with_version(der, key, digest, version)
+
+
+def _with_version(der, key, digest, version):
+    """All lengths stay: another digit, and another signature by the same key."""
+    request = asn1_csr.CertificationRequest.load(der)
+    info = request["certification_request_info"].dump()
+    old, new = core.Integer(0).dump(), core.Integer(version).dump()
+    changed = info.replace(old, new, 1)
+    signature = request["signature"].native
+    return der.replace(info, changed).replace(
+        signature, cms.raw_signature(key, changed, digest.name))
 
 
 def attributes(transaction, message_type="19", nonce=None, replace=None):
@@ -199,11 +212,13 @@ def scepclient(url, challenge, folder):
                pathlib.Path(folder) / "client.pem", "-debug", ok=False, cwd=folder)
 
 
-def certmonger(url, ca_file, operation, message=None):
+def certmonger(url, ca_file, operation, message=None, ra_file=None):
     """certmonger's helper, which speaks GET only; it verifies the reply, its nonces and its
-    transactionID. Its output."""
+    transactionID. ca_file: None to trust what it gets; ra_file: who answers in the CA's stead. Its
+    output."""
     helper = paths.program("scep-submit", where=["/usr/lib/certmonger", "/usr/libexec/certmonger"])
-    command = [helper, "-u", url, "-r", ca_file, "-N", ca_file, operation]
+    trusted = ["-r", ra_file or ca_file, "-N", ca_file] if ca_file else []
+    command = [helper, "-u", url, *trusted, operation]
     if message is None:
         return run(*command).stdout
     with tempfile.NamedTemporaryFile() as file:
@@ -213,9 +228,10 @@ def certmonger(url, ca_file, operation, message=None):
         return run(*command, file.name).stdout
 
 
-def certmonger_enroll(url, ca_file, message, signer):
-    """The certificate that certmonger's helper got for a ready-made message."""
-    envelope = certmonger(url, ca_file, "-p", message)
+def certmonger_enroll(url, ca_file, message, signer, operation="-p", ra_file=None):
+    """The certificate that certmonger's helper got for a ready-made message, PKCSReq (-p) or
+    CertPoll (-g)."""
+    envelope = certmonger(url, ca_file, operation, message, ra_file)
     body = base64.b64decode(b"".join(envelope.split(b"-----")[2].split()))
     return only_certificate(cms.decrypt(body, signer))
 

@@ -47,7 +47,7 @@ class Micromdm:
 class BouncyCastle:
     """Java: messages in BER of indefinite length, in pieces; SHA-256 and AES-256."""
 
-    JARS = ["/usr/share/java/bcprov.jar", "/usr/share/java/bcpkix.jar", "/usr/share/java/bcutil.jar"]
+    JARS = [f"/usr/share/java/{name}.jar" for name in ("bcprov", "bcpkix", "bcutil")]
 
     def __init__(self, folder):
         self.folder = folder
