@@ -56,6 +56,12 @@ libstrongswan-extra-plugins    strongswan             cmd:pki|strongswan-pki
 scep                           -                      cmd:scepclient
 certmonger                     certmonger             cmd:certmonger
 dbus                           dbus-daemon            cmd:dbus-daemon
+golang-go                      golang                 cmd:go
+golang-github-micromdm-scep-dev -                     file:/usr/share/gocode/src/github.com/micromdm/scep/scep/scep.go
+default-jdk-headless           java-devel             cmd:javac
+libbcprov-java                 bouncycastle           file:/usr/share/java/bcprov.jar
+libbcpkix-java                 bouncycastle-pkix      file:/usr/share/java/bcpkix.jar
+libbcutil-java                 bouncycastle-util      file:/usr/share/java/bcutil.jar
 python3-pytest                 python3-pytest         py:pytest
 python3-pytest-xdist           python3-pytest-xdist   py:xdist
 python3-yaml                   python3-pyyaml         py:yaml

@@ -149,6 +149,18 @@ def strongswan_says(fail_info, done):
     return re.search(rf"failInfo: +{fail_info} ", done.stderr.decode())
 
 
+def needs(program, where=()):
+    """A mark: the test is skipped where the program is not installed."""
+    try:
+        paths.program(program, where=where)
+        why = ""
+    except paths.Missing as missing:
+        why = str(missing)
+    return pytest.mark.skipif(bool(why), reason=why)
+
+
+# It also brings devices to where the other clients begin.
+pytestmark = needs("pki")
 MODES = ["single", "ra", "ec"]
 
 # --- strongSwan ----------------------------------------------------------------------------------
@@ -339,6 +351,7 @@ def renewed(walk, certmonger, command, request):
     assert walk.row("authority") == old.fingerprint
 
 
+@needs("scep-submit", where=scep.CERTMONGER)
 @pytest.mark.parametrize("mode", ["ra", "ec"])
 def test_certmonger_helper(client, mode):
     """What the daemon runs: GetCACaps, GetCACert (RA, then CA), PKCSReq, and CertPoll, which the
@@ -360,6 +373,7 @@ def test_certmonger_helper(client, mode):
 # --- scepclient ----------------------------------------------------------------------------------
 
 
+@needs("scepclient")
 def test_scepclient_in_ra_mode(hosts, client, tmp_path):
     """Single DES, to CA and RA alike: a clean refusal."""
     walk = client("weak ra").challenged()

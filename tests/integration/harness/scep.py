@@ -176,6 +176,8 @@ def get_url(url, message):
 
 # --- clients that we did not write ---------------------------------------------------------------
 
+CERTMONGER = ("/usr/lib/certmonger", "/usr/libexec/certmonger")  # where its helpers are
+
 
 def strongswan(url, ca, challenge, key_file, folder, cipher="aes", digest="sha256", ok=True,
                ra=None, old=None):
@@ -216,7 +218,7 @@ def certmonger(url, ca_file, operation, message=None, ra_file=None):
     """certmonger's helper, which speaks GET only; it verifies the reply, its nonces and its
     transactionID. ca_file: None to trust what it gets; ra_file: who answers in the CA's stead. Its
     output."""
-    helper = paths.program("scep-submit", where=["/usr/lib/certmonger", "/usr/libexec/certmonger"])
+    helper = paths.program("scep-submit", where=CERTMONGER)
     trusted = ["-r", ra_file or ca_file, "-N", ca_file] if ca_file else []
     command = [helper, "-u", url, *trusted, operation]
     if message is None:
