@@ -95,6 +95,32 @@ CMS_ContentInfo *device_cms_decode(apr_pool_t *p, const char *der, apr_size_t le
     return cms;
 }
 
+device_result_t device_cms_verify(apr_pool_t *p, const char *what, const char *der, apr_size_t len,
+                                  const char **content, apr_size_t *content_len, X509 **signer,
+                                  CMS_SignerInfo **info)
+{
+    CMS_ContentInfo *cms = device_cms_decode(p, der, len, NID_pkcs7_signed);
+    STACK_OF(CMS_SignerInfo) *infos = cms != NULL ? CMS_get0_SignerInfos(cms) : NULL;
+
+    if (sk_CMS_SignerInfo_num(infos) != 1 ||
+        OBJ_obj2nid(CMS_get0_eContentType(cms)) != NID_pkcs7_data) {
+        return device_fail(p, DEVICE_UNACCEPTABLE,
+                           "%s is not one SignedData over id-data with one signature", what);
+    }
+    BIO *out = BIO_new(BIO_s_mem());
+    if (out == NULL ||
+        CMS_verify(cms, NULL, NULL, NULL, out, CMS_BINARY | CMS_NO_SIGNER_CERT_VERIFY) != 1) {
+        BIO_free(out);
+        return device_fail_openssl(p, DEVICE_UNACCEPTABLE,
+                                   apr_pstrcat(p, what, ": its signature does not hold", NULL));
+    }
+    *content = device_cms_drain(p, out, content_len);
+    CMS_SignerInfo_get0_algs(sk_CMS_SignerInfo_value(infos, 0), NULL, signer, NULL, NULL);
+    if (info != NULL)
+        *info = sk_CMS_SignerInfo_value(infos, 0);
+    return device_ok();
+}
+
 static int looks_like_xml(const char *text, apr_size_t len)
 {
     apr_size_t i = 0;

@@ -6,6 +6,7 @@
 #define DEVICE_CMS_H
 
 #include <apr_pools.h>
+#include <openssl/cms.h>
 #include <openssl/x509.h>
 
 #include "device_report.h"
@@ -51,8 +52,14 @@ int device_cms_chain(apr_pool_t *p, X509_STORE *anchors, X509 *certificate,
                      const STACK_OF(X509) *others, const char **why);
 
 /* Decode exactly one ContentInfo of a type (NID); NULL if it is none, or more. Owned by p. */
-struct CMS_ContentInfo_st *device_cms_decode(apr_pool_t *p, const char *der, apr_size_t len,
-                                             int type);
+CMS_ContentInfo *device_cms_decode(apr_pool_t *p, const char *der, apr_size_t len, int type);
+
+/* Open one SignedData over id-data with one signature, which holds; nobody is trusted by that.
+ * what: begins the reason otherwise (DEVICE_UNACCEPTABLE). *signer and *info (may be NULL) are
+ * owned by p. */
+device_result_t device_cms_verify(apr_pool_t *p, const char *what, const char *der, apr_size_t len,
+                                  const char **content, apr_size_t *content_len, X509 **signer,
+                                  CMS_SignerInfo **info);
 
 /* What was written to a memory BIO, in p; frees the BIO. */
 const char *device_cms_drain(apr_pool_t *p, BIO *bio, apr_size_t *len);

@@ -230,13 +230,14 @@ static device_result_t make_key(device_walk_t *walk, apr_pool_t *p, const round_
 static device_result_t scep(device_walk_t *walk, apr_pool_t *p, const round_t *round,
                             const device_scep_payload_t *payload, mdm_signer_t *identity)
 {
-    const scep_client_t client = {walk->http, &walk->report, walk->save_dir, round->label};
+    const scep_server_t server = {walk->http,   &walk->report, walk->save_dir,
+                                  round->label, payload->url,  payload->name};
     EVP_PKEY *key = NULL;
 
     device_report_step(&walk->report, "%s", round->title);
     device_result_t r = make_key(walk, p, round, payload->key_size, &key);
     if (r.exit == DEVICE_OK)
-        r = scep_client_enroll(&client, p, payload, key, identity);
+        r = scep_client_enroll(&server, p, payload, key, identity);
     if (r.exit == DEVICE_OK && walk->save_dir != NULL) {
         r = device_identity_save(p, walk->save_dir, apr_pstrcat(p, round->label, ".identity", NULL),
                                  identity);

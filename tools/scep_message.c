@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pkiMessages as Apple's SCEP client makes and takes them, on OpenSSL alone. Depends on device_cms
- * and device_profile.
+ * pkiMessages as Apple's SCEP client makes and takes them, on OpenSSL alone. Depends on
+ * device_cms and device_identity.
  */
 #include "scep_message.h"
 
 #include <apr_strings.h>
-#include <ctype.h>
 #include <openssl/bn.h>
 #include <openssl/cms.h>
 #include <openssl/err.h>
+#include <openssl/pkcs7.h>
 #include <openssl/rand.h>
-#include <openssl/x509v3.h>
 #include <string.h>
 
 #include "device_cms.h"
@@ -26,11 +25,6 @@
 #define OID_FAIL_INFO_TEXT "1.3.6.1.5.5.7.24.1"
 
 #define TYPE_CERTREP "3"
-#define TYPE_PKCSREQ "19"
-
-/* Apple's Key Usage bits. */
-#define USAGE_SIGN 1
-#define USAGE_ENCRYPT 4
 
 static X509 *temporary_certificate(apr_pool_t *p, EVP_PKEY *key)
 {
@@ -52,104 +46,50 @@ static X509 *temporary_certificate(apr_pool_t *p, EVP_PKEY *key)
     return good ? cert : NULL;
 }
 
-device_result_t scep_message_begin(apr_pool_t *p, EVP_PKEY *key, scep_transaction_t *transaction)
+/* SHA-1 of the public key, as certificates count it for a subjectKeyIdentifier. */
+static const char *key_hash(apr_pool_t *p, EVP_PKEY *key)
 {
+    X509_PUBKEY *encoded = NULL;
+    const unsigned char *bits;
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned int len = 0;
-    char *id;
+    int size;
+    char *id = NULL;
 
+    if (X509_PUBKEY_set(&encoded, key) == 1 &&
+        X509_PUBKEY_get0_param(NULL, &bits, &size, NULL, encoded) == 1 &&
+        EVP_Digest(bits, (size_t)size, hash, &len, EVP_sha1(), NULL) == 1) {
+        id = apr_pcalloc(p, 2 * (apr_size_t)len + 1);
+        for (unsigned int i = 0; i < len; i++)
+            apr_snprintf(id + 2 * (apr_size_t)i, 3, "%02X", hash[i]);
+    }
+    X509_PUBKEY_free(encoded);
+    return id;
+}
+
+device_result_t scep_message_begin(apr_pool_t *p, EVP_PKEY *key, const mdm_signer_t *member,
+                                   scep_transaction_t *transaction)
+{
     transaction->key = key;
-    transaction->certificate = temporary_certificate(p, key);
-    if (transaction->certificate == NULL ||
-        X509_pubkey_digest(transaction->certificate, EVP_sha1(), hash, &len) != 1 ||
+    transaction->signer_key = member != NULL ? member->key : key;
+    transaction->certificate = member != NULL ? member->cert : temporary_certificate(p, key);
+    transaction->id = key_hash(p, key);
+    if (transaction->certificate == NULL || transaction->id == NULL ||
         RAND_bytes(transaction->nonce, sizeof(transaction->nonce)) != 1)
         return device_fail_openssl(p, DEVICE_LOCAL, "a SCEP request cannot be begun");
-    id = apr_pcalloc(p, 2 * (apr_size_t)len + 1);
-    for (unsigned int i = 0; i < len; i++)
-        apr_snprintf(id + 2 * (apr_size_t)i, 3, "%02X", hash[i]);
-    transaction->id = id;
     return device_ok();
 }
 
-/* A device knows these short names; everything else must be a dotted OID. */
-static int add_rdn(X509_NAME *name, const mdm_plist_t *rdn)
+/* An EnvelopedData, DER. */
+static device_result_t envelope(apr_pool_t *p, const char *content, apr_size_t content_len,
+                                X509 *recipient, const EVP_CIPHER *cipher, const char **der,
+                                apr_size_t *len)
 {
-    static const char *const known[] = {"C", "L", "ST", "O", "OU", "CN"};
-
-    for (apr_size_t i = 0; i < mdm_plist_size(rdn); i++) {
-        const mdm_plist_t *pair = mdm_plist_item(rdn, i);
-        const char *type = mdm_plist_string(mdm_plist_item(pair, 0));
-        const char *value = mdm_plist_string(mdm_plist_item(pair, 1));
-        int good = isdigit((unsigned char)type[0]);
-
-        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
-            good |= strcmp(type, known[k]) == 0;
-        /* the last argument: 0 begins an RDN, -1 goes on with the one before */
-        if (!good ||
-            X509_NAME_add_entry_by_txt(name, type, MBSTRING_UTF8, (const unsigned char *)value, -1,
-                                       -1, i == 0 ? 0 : -1) != 1)
-            return 0;
-    }
-    return 1;
-}
-
-static int add_key_usage(X509_REQ *csr, int usage)
-{
-    STACK_OF(X509_EXTENSION) *extensions = NULL;
-    ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
-    int good = bits != NULL &&
-               (!(usage & USAGE_SIGN) || ASN1_BIT_STRING_set_bit(bits, 0, 1) == 1) &&
-               (!(usage & USAGE_ENCRYPT) || ASN1_BIT_STRING_set_bit(bits, 2, 1) == 1) &&
-               X509V3_add1_i2d(&extensions, NID_key_usage, bits, 1, X509V3_ADD_DEFAULT) == 1 &&
-               X509_REQ_add_extensions(csr, extensions) == 1;
-
-    ASN1_BIT_STRING_free(bits);
-    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-    return good;
-}
-
-static device_result_t make_csr(apr_pool_t *p, EVP_PKEY *key, const device_scep_payload_t *payload,
-                                X509_REQ **csr)
-{
-    X509_REQ *made = X509_REQ_new();
-    const char *challenge = payload->challenge;
-    int good = made != NULL && X509_REQ_set_version(made, X509_REQ_VERSION_1) == 1 &&
-               X509_REQ_set_pubkey(made, key) == 1;
-
-    for (apr_size_t i = 0; good && payload->subject != NULL && i < mdm_plist_size(payload->subject);
-         i++) {
-        if (!add_rdn(X509_REQ_get_subject_name(made), mdm_plist_item(payload->subject, i))) {
-            ERR_clear_error();
-            X509_REQ_free(made);
-            return device_fail(p, DEVICE_UNACCEPTABLE,
-                               "Subject has an entry that a device does not know: wanted C, L, "
-                               "ST, O, OU, CN or an OID, and a value that fits it");
-        }
-    }
-    if (good && challenge != NULL) {
-        good = X509_REQ_add1_attr_by_NID(made, NID_pkcs9_challengePassword, MBSTRING_UTF8,
-                                         (const unsigned char *)challenge,
-                                         (int)strlen(challenge)) == 1;
-    }
-    if (good && payload->key_usage != 0)
-        good = add_key_usage(made, payload->key_usage);
-    if (!good || X509_REQ_sign(made, key, EVP_sha256()) <= 0) {
-        X509_REQ_free(made);
-        return device_fail_openssl(p, DEVICE_LOCAL, "the certificate request cannot be made");
-    }
-    *csr = made;
-    return device_ok();
-}
-
-/* The CSR in an EnvelopedData, DER. */
-static device_result_t envelope(apr_pool_t *p, X509_REQ *csr, X509 *recipient,
-                                const EVP_CIPHER *cipher, const char **der, apr_size_t *len)
-{
-    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    BIO *in = BIO_new_mem_buf(content, (int)content_len), *out = BIO_new(BIO_s_mem());
     STACK_OF(X509) *recipients = sk_X509_new_null();
     CMS_ContentInfo *cms = NULL;
-    int good = in != NULL && out != NULL && recipients != NULL && i2d_X509_REQ_bio(in, csr) == 1 &&
-               sk_X509_push(recipients, recipient) > 0;
+    int good =
+        in != NULL && out != NULL && recipients != NULL && sk_X509_push(recipients, recipient) > 0;
 
     if (good) {
         cms = CMS_encrypt(recipients, in, cipher, CMS_BINARY);
@@ -178,32 +118,28 @@ static int add_attribute(CMS_SignerInfo *info, const char *oid, int type, const 
 }
 
 device_result_t scep_message_request(apr_pool_t *p, const scep_transaction_t *transaction,
-                                     const device_scep_payload_t *payload, X509 *recipient,
-                                     const EVP_MD *digest, const EVP_CIPHER *cipher,
-                                     const char **der, apr_size_t *len)
+                                     scep_type_t type, const char *content, apr_size_t content_len,
+                                     const scep_peer_t *peer, const char **der, apr_size_t *len)
 {
+    const char *type_text = apr_itoa(p, (int)type);
     const char *enveloped = NULL;
     apr_size_t enveloped_len = 0;
-    X509_REQ *csr = NULL;
-    device_result_t r = make_csr(p, transaction->key, payload, &csr);
+    device_result_t r = envelope(p, content, content_len, peer->recipient, peer->cipher, &enveloped,
+                                 &enveloped_len);
 
-    if (r.exit != DEVICE_OK)
-        return r;
-    r = envelope(p, csr, recipient, cipher, &enveloped, &enveloped_len);
-    X509_REQ_free(csr);
     if (r.exit != DEVICE_OK)
         return r;
     BIO *in = BIO_new_mem_buf(enveloped, (int)enveloped_len), *out = BIO_new(BIO_s_mem());
     CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL, CMS_PARTIAL | CMS_BINARY);
-    CMS_SignerInfo *info = cms != NULL
-                               ? CMS_add1_signer(cms, transaction->certificate, transaction->key,
-                                                 digest, CMS_PARTIAL | CMS_NOSMIMECAP | CMS_BINARY)
-                               : NULL;
+    CMS_SignerInfo *info =
+        cms != NULL ? CMS_add1_signer(cms, transaction->certificate, transaction->signer_key,
+                                      peer->digest, CMS_PARTIAL | CMS_NOSMIMECAP | CMS_BINARY)
+                    : NULL;
     int good = in != NULL && out != NULL && info != NULL &&
                add_attribute(info, OID_TRANSACTION_ID, V_ASN1_PRINTABLESTRING, transaction->id,
                              (int)strlen(transaction->id)) &&
-               add_attribute(info, OID_MESSAGE_TYPE, V_ASN1_PRINTABLESTRING, TYPE_PKCSREQ,
-                             (int)strlen(TYPE_PKCSREQ)) &&
+               add_attribute(info, OID_MESSAGE_TYPE, V_ASN1_PRINTABLESTRING, type_text,
+                             (int)strlen(type_text)) &&
                add_attribute(info, OID_SENDER_NONCE, V_ASN1_OCTET_STRING, transaction->nonce,
                              SCEP_NONCE_BYTES) &&
                CMS_final(cms, in, NULL, CMS_BINARY) == 1 && i2d_CMS_bio(out, cms) == 1;
@@ -283,11 +219,41 @@ static device_result_t check_status(apr_pool_t *p, CMS_SignerInfo *info,
     return device_ok();
 }
 
-/* The certificates of a degenerate SignedData, in the order of the message. */
-static device_result_t take_certificate(apr_pool_t *p, const scep_transaction_t *transaction,
-                                        const char *der, apr_size_t len, scep_issued_t *issued)
+device_result_t scep_message_open(apr_pool_t *p, const scep_transaction_t *transaction,
+                                  X509 *signer, const char *der, apr_size_t len,
+                                  scep_opened_t *opened)
 {
-    CMS_ContentInfo *list = device_cms_decode(p, der, len, NID_pkcs7_signed);
+    CMS_SignerInfo *info = NULL;
+    X509 *used = NULL;
+    const char *content;
+    apr_size_t content_len;
+    device_result_t r =
+        device_cms_verify(p, "the CertRep", der, len, &content, &content_len, &used, &info);
+
+    memset(opened, 0, sizeof(*opened));
+    if (r.exit != DEVICE_OK)
+        return r;
+    if (X509_cmp(used, signer) != 0) {
+        return device_fail(p, DEVICE_UNACCEPTABLE,
+                           "the CertRep is signed by %s, wanted the very certificate that "
+                           "GetCACert gave: %s",
+                           mdm_x509_subject(p, used), mdm_x509_subject(p, signer));
+    }
+    r = check_status(p, info, transaction);
+    if (r.exit != DEVICE_OK)
+        return r;
+    ASN1_STRING *nonce = attribute(info, OID_RECIPIENT_NONCE, V_ASN1_OCTET_STRING);
+    opened->recipient_nonce_bad =
+        nonce == NULL || ASN1_STRING_length(nonce) != SCEP_NONCE_BYTES ||
+        memcmp(ASN1_STRING_get0_data(nonce), transaction->nonce, SCEP_NONCE_BYTES) != 0;
+    return device_cms_decrypt(p, transaction->certificate, transaction->signer_key, content,
+                              content_len, &opened->content, &opened->len, &opened->cipher);
+}
+
+device_result_t scep_message_issued(apr_pool_t *p, const scep_transaction_t *transaction,
+                                    const scep_opened_t *opened, scep_issued_t *issued)
+{
+    CMS_ContentInfo *list = device_cms_decode(p, opened->content, opened->len, NID_pkcs7_signed);
     STACK_OF(X509) *certs = list != NULL ? mdm_x509_own_stack(p, CMS_get1_certs(list)) : NULL;
 
     issued->certificates = certs != NULL ? sk_X509_num(certs) : 0;
@@ -305,47 +271,43 @@ static device_result_t take_certificate(apr_pool_t *p, const scep_transaction_t 
     return device_ok();
 }
 
-device_result_t scep_message_open(apr_pool_t *p, const scep_transaction_t *transaction,
-                                  X509 *signer, const char *der, apr_size_t len,
-                                  scep_issued_t *issued)
+device_result_t scep_message_name(apr_pool_t *p, const X509 *cert, const char **der,
+                                  apr_size_t *len)
 {
-    CMS_ContentInfo *cms = device_cms_decode(p, der, len, NID_pkcs7_signed);
-    STACK_OF(CMS_SignerInfo) *infos = cms != NULL ? CMS_get0_SignerInfos(cms) : NULL;
-    X509 *used = NULL;
-    const char *content, *list;
-    apr_size_t content_len, list_len;
+    PKCS7_ISSUER_AND_SERIAL *name = PKCS7_ISSUER_AND_SERIAL_new();
+    const unsigned char *encoded = NULL;
 
-    memset(issued, 0, sizeof(*issued));
-    if (sk_CMS_SignerInfo_num(infos) != 1 ||
-        OBJ_obj2nid(CMS_get0_eContentType(cms)) != NID_pkcs7_data) {
+    if (name != NULL && X509_NAME_set(&name->issuer, X509_get_issuer_name(cert)) == 1) {
+        ASN1_INTEGER_free(name->serial);
+        name->serial = ASN1_INTEGER_dup(X509_get0_serialNumber(cert));
+        if (name->serial != NULL)
+            encoded = mdm_der_encode(p, name, ASN1_ITEM_rptr(PKCS7_ISSUER_AND_SERIAL), len);
+    }
+    PKCS7_ISSUER_AND_SERIAL_free(name);
+    if (encoded == NULL)
+        return device_fail_openssl(p, DEVICE_LOCAL, "the certificate cannot be named");
+    *der = (const char *)encoded;
+    return device_ok();
+}
+
+static apr_status_t crls_cleanup(void *crls)
+{
+    sk_X509_CRL_pop_free(crls, X509_CRL_free);
+    return APR_SUCCESS;
+}
+
+device_result_t scep_message_crl(apr_pool_t *p, const scep_opened_t *opened, X509_CRL **crl)
+{
+    CMS_ContentInfo *list = device_cms_decode(p, opened->content, opened->len, NID_pkcs7_signed);
+    STACK_OF(X509_CRL) *crls = list != NULL ? CMS_get1_crls(list) : NULL;
+
+    if (crls != NULL)
+        apr_pool_cleanup_register(p, crls, crls_cleanup, apr_pool_cleanup_null);
+    if (sk_X509_CRL_num(crls) != 1) {
+        ERR_clear_error();
         return device_fail(p, DEVICE_UNACCEPTABLE,
-                           "the CertRep is not one SignedData over id-data with one signature");
+                           "the envelope does not hold a SignedData with exactly one CRL");
     }
-    CMS_SignerInfo *info = sk_CMS_SignerInfo_value(infos, 0);
-    BIO *out = BIO_new(BIO_s_mem());
-    if (out == NULL ||
-        CMS_verify(cms, NULL, NULL, NULL, out, CMS_BINARY | CMS_NO_SIGNER_CERT_VERIFY) != 1) {
-        BIO_free(out);
-        return device_fail_openssl(p, DEVICE_UNACCEPTABLE, "the CertRep's signature does not hold");
-    }
-    content = device_cms_drain(p, out, &content_len);
-    CMS_SignerInfo_get0_algs(info, NULL, &used, NULL, NULL);
-    if (X509_cmp(used, signer) != 0) {
-        return device_fail(p, DEVICE_UNACCEPTABLE,
-                           "the CertRep is signed by %s, wanted the very certificate that "
-                           "GetCACert gave: %s",
-                           mdm_x509_subject(p, used), mdm_x509_subject(p, signer));
-    }
-    device_result_t r = check_status(p, info, transaction);
-    if (r.exit != DEVICE_OK)
-        return r;
-    ASN1_STRING *nonce = attribute(info, OID_RECIPIENT_NONCE, V_ASN1_OCTET_STRING);
-    issued->recipient_nonce_bad =
-        nonce == NULL || ASN1_STRING_length(nonce) != SCEP_NONCE_BYTES ||
-        memcmp(ASN1_STRING_get0_data(nonce), transaction->nonce, SCEP_NONCE_BYTES) != 0;
-    r = device_cms_decrypt(p, transaction->certificate, transaction->key, content, content_len,
-                           &list, &list_len, &issued->cipher);
-    if (r.exit != DEVICE_OK)
-        return r;
-    return take_certificate(p, transaction, list, list_len, issued);
+    *crl = sk_X509_CRL_value(crls, 0);
+    return device_ok();
 }
