@@ -13,7 +13,10 @@
  * reason is printed by the caller; "" was printed already. */
 device_result_t command_enroll(apr_pool_t *p, int argc, char **argv);
 device_result_t command_make_ca(apr_pool_t *p, int argc, char **argv);
+device_result_t command_next_ca(apr_pool_t *p, int argc, char **argv);
 device_result_t command_post(apr_pool_t *p, int argc, char **argv);
+device_result_t command_renew(apr_pool_t *p, int argc, char **argv);
+device_result_t command_status(apr_pool_t *p, int argc, char **argv);
 
 /* DEVICE_USAGE with this text. */
 device_result_t command_usage(apr_pool_t *p, const char *text);

@@ -6,6 +6,7 @@
 #define DEVICE_REPORT_H
 
 #include <apr_pools.h>
+#include <jansson.h>
 #include <stdio.h>
 
 #include "mdm_result.h"
@@ -24,6 +25,7 @@ typedef enum {
 typedef struct device_result_t {
     device_exit_t exit;
     const char *reason; /* one sentence without a full stop; NULL when exit is DEVICE_OK */
+    const char *hint;   /* what to do about it, likewise; NULL: nothing that reason does not say */
 } device_result_t;
 
 device_result_t device_ok(void);
@@ -43,13 +45,23 @@ device_result_t device_fail_openssl(apr_pool_t *p, device_exit_t status, const c
 
 /* Where steps go. */
 typedef struct device_report_t {
-    FILE *out;  /* NULL: quiet */
-    int colour; /* escape sequences may be written */
-    int step;   /* number of the last step */
+    FILE *out;    /* NULL: quiet, or JSON */
+    int colour;   /* escape sequences may be written */
+    int step;     /* number of the last step */
+    json_t *json; /* NULL: text; else what is printed at the end */
 } device_report_t;
 
 /* Standard output, in colour if that is a terminal and NO_COLOR is not set. */
 void device_report_init(device_report_t *report, int quiet);
+
+/* From here on, what is reported becomes one JSON object, which is printed at the end. */
+void device_report_json(device_report_t *report);
+
+/* The end: print that object, if it is one, with "exit", "reason" and "hint", and free it. */
+void device_report_end(device_report_t *report, device_result_t result);
+
+/* What a program wants to know: a member of the object, nothing in text. */
+void device_report_fact(device_report_t *report, const char *name, const char *value);
 
 /* The heading of the next step, numbered. */
 void device_report_step(device_report_t *report, const char *fmt, ...)

@@ -10,6 +10,7 @@
 
 #include "device_identity.h"
 #include "device_profile.h"
+#include "device_store.h"
 #include "scep_client.h"
 
 #define TYPE_PROFILE "application/x-apple-aspen-config"
@@ -315,11 +316,13 @@ static void show(device_walk_t *walk, apr_pool_t *p, mdm_plist_t *payloads)
     device_report_text(&walk->report, xml != NULL ? xml : "(out of memory)\n");
 }
 
-static device_result_t store(device_walk_t *walk, apr_pool_t *p, const mdm_signer_t *identity)
+static device_result_t store(device_walk_t *walk, apr_pool_t *p,
+                             const device_scep_payload_t *payload, const mdm_signer_t *identity)
 {
     if (walk->keep_keys)
         return device_ok();
-    device_result_t r = device_identity_save(p, walk->identity_dir, "mdm-identity", identity);
+    device_result_t r =
+        device_store_create(p, walk->identity_dir, payload->url, payload->name, identity);
     if (r.exit == DEVICE_OK) {
         device_report_line(&walk->report, REPORT_STORED, "%s/mdm-identity.pem and .key",
                            walk->identity_dir);
@@ -359,7 +362,7 @@ device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_fac
     if (r.exit == DEVICE_OK && walk->stop != DEVICE_STOP_PHASE3) {
         r = in_step(p, "SCEP after phase 3", scep(walk, p, &second, &mdm.identity, &mdm_identity));
         if (r.exit == DEVICE_OK)
-            r = store(walk, p, &mdm_identity);
+            r = store(walk, p, &mdm.identity, &mdm_identity);
     }
     if (r.exit == DEVICE_OK)
         show(walk, p, payloads);

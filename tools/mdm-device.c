@@ -11,6 +11,7 @@
 
 static const char usage_text[] =
     "Usage: mdm-device enroll URL --user NAME --identity DIR [option ...]\n"
+    "       mdm-device renew|status|next-ca DIR [option ...]\n"
     "       mdm-device post URL FILE [option ...]\n"
     "       mdm-device make-ca DIR\n"
     "       mdm-device COMMAND --help | --help | --version\n"
@@ -18,6 +19,9 @@ static const char usage_text[] =
     "A simulated Apple device, for administrators to test their own enrollment server.\n"
     "\n"
     "  enroll    sign in and walk through the enrollment as a device does\n"
+    "  renew     renew the identity that enroll stored, by SCEP\n"
+    "  status    say whether that identity is live, revoked or expired\n"
+    "  next-ca   ask which CA will follow, and trust it\n"
     "  post      send a message that enroll --save kept once more\n"
     "  make-ca   make a test device CA and a device identity\n";
 
@@ -28,8 +32,9 @@ typedef struct command_t {
 
 static int run(apr_pool_t *p, int argc, char **argv)
 {
-    static const command_t commands[] = {
-        {"enroll", command_enroll}, {"post", command_post}, {"make-ca", command_make_ca}};
+    static const command_t commands[] = {{"enroll", command_enroll}, {"renew", command_renew},
+                                         {"status", command_status}, {"next-ca", command_next_ca},
+                                         {"post", command_post},     {"make-ca", command_make_ca}};
     const command_t *command = NULL;
 
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -60,6 +65,8 @@ static int run(apr_pool_t *p, int argc, char **argv)
         device_report_print(stderr,
                             apr_psprintf(p, "mdm-device %s: %s\n", command->name, r.reason));
     }
+    if (r.exit != DEVICE_OK && r.hint != NULL)
+        device_report_print(stderr, apr_psprintf(p, "hint: %s\n", r.hint));
     if (r.exit == DEVICE_USAGE)
         fprintf(stderr, "Try \"mdm-device %s --help\".\n", command->name);
     return (int)r.exit;

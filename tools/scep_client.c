@@ -197,9 +197,12 @@ static device_result_t meet(exchange_t *exchange, const STACK_OF(X509) *trusted)
     if (r.exit == DEVICE_OK &&
         (!scep_authority_chains(p, trusted, ca->certificates, ca->signer, &why) ||
          !scep_authority_chains(p, trusted, ca->certificates, ca->recipient, &why))) {
-        return device_fail(p, DEVICE_UNACCEPTABLE,
-                           "GetCACert: %s does not chain to a CA that this device knows: %s",
-                           mdm_x509_subject(p, ca->signer), why);
+        r = device_fail(p, DEVICE_UNACCEPTABLE,
+                        "GetCACert: %s does not chain to a CA that this device knows: %s",
+                        mdm_x509_subject(p, ca->signer), why);
+        r.hint = "a CA that follows another is known by mdm-device next-ca, before it does; "
+                 "otherwise enroll again";
+        return r;
     }
     if (r.exit == DEVICE_OK) {
         device_report_line(exchange->server->report, REPORT_CHECKED,
