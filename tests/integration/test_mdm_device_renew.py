@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     Encoding, PublicFormat, load_pem_private_key)
 
-from harness import paths, pki, scep, slapd
+from harness import cms, paths, pki, scep, slapd
 from harness.ports import free_port
 from harness.process import run, wait_until
 from harness.site import PROFILE, SCEP, Site, htpasswd
@@ -320,25 +320,32 @@ def test_bad_folders(site, made, device):
 
 
 class Forger:
-    """Passes SCEP on to a site; alter(operation, body) gives what is answered instead."""
+    """Passes SCEP on to a site; alter(operation, body) gives what is answered instead. canned:
+    operations that are not passed on, with type and body."""
 
-    def __init__(self, site, alter):
+    def __init__(self, site, alter, **canned):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}/scep"
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 query = urllib.parse.urlsplit(self.path).query
+                operation = urllib.parse.parse_qs(query)["operation"][0]
+                if operation in canned:
+                    return self.reply(*canned[operation])
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
                 request = urllib.request.Request(f"{site.plain_url(SCEP)}?{query}", body)
                 with urllib.request.urlopen(request) as answer:
-                    content = alter(urllib.parse.parse_qs(query)["operation"][0], answer.read())
-                    self.send_response(200)
-                    self.send_header("Content-Type", answer.headers["Content-Type"])
+                    self.reply(answer.headers["Content-Type"], alter(operation, answer.read()))
+                return None
+            do_POST = do_GET
+
+            def reply(self, kind, content):
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
-            do_POST = do_GET
 
             def log_message(self, *_):
                 pass
@@ -361,6 +368,14 @@ def reversed_certificates(body):
     return body.replace(b"".join(certs), b"".join(certs[::-1]))
 
 
+def certs_only(certs):
+    return asn1_cms.ContentInfo({
+        "content_type": "signed_data",
+        "content": {"version": "v1", "digest_algorithms": [], "signer_infos": [],
+                    "encap_content_info": {"content_type": "data"},
+                    "certificates": [asn1_cms.CertificateChoices.load(c) for c in certs]}}).dump()
+
+
 def test_ra_is_the_leaf(site, device):
     """Wherever it stands among CAs that may sign and encipher, too."""
     def alter(operation, body):
@@ -380,19 +395,31 @@ def test_reply_by_another_than_the_ra(site, device, authority, ra_key):
     def alter(operation, body):
         if operation != "GetCACert":
             return body
-        return asn1_certs_only([twin.der, authority.ca.der, authority.root.der])
+        return certs_only([twin.der, authority.ca.der, authority.root.der])
     site.expect("SCEP_DECRYPT")
     with Forger(site, alter) as forger:
         told = device.at(forger.url).ask("renew")
     assert told["exit"] == NOT_ACCEPTED and "wanted the very certificate" in told["reason"]
 
 
-def asn1_certs_only(certs):
-    return asn1_cms.ContentInfo({
-        "content_type": "signed_data",
-        "content": {"version": "v1", "digest_algorithms": [], "signer_infos": [],
-                    "encap_content_info": {"content_type": "data"},
-                    "certificates": [asn1_cms.CertificateChoices.load(c) for c in certs]}}).dump()
+NEXT_CA = {
+    "signed by the RA": (lambda authority, other: authority.ra, True, "wanted the CA that"),
+    "signed by the next CA": (lambda authority, other: other, True, "wanted the CA that"),
+    "no CA": (lambda authority, other: authority.ca, False, "with a CA's certificate"),
+}
+
+
+@pytest.mark.parametrize("name", NEXT_CA)
+def test_next_ca_of_a_stranger(site, device, authority, rollover, name):
+    signer, has_ca, words = NEXT_CA[name]
+    other = rollover.new.ca
+    answer = cms.sign(certs_only([(other if has_ca else authority.ra).der]),
+                      signer(authority, other), md="sha256")
+    with Forger(site, lambda operation, body: body + b"GetNextCACert\n",
+                GetNextCACert=("application/x-x509-next-ca-cert", answer)) as forger:
+        told = device.at(forger.url).ask("next-ca")
+    assert told["exit"] == NOT_ACCEPTED and words in told["reason"], told
+    assert "next-ca.pem" not in device.files()
 
 
 # --- roll-over -----------------------------------------------------------------------------------
