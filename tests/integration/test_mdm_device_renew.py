@@ -10,7 +10,6 @@ import shlex
 import shutil
 import textwrap
 import threading
-import time
 import urllib.parse
 import urllib.request
 
@@ -156,11 +155,10 @@ class Device:
         file.write_text(json.dumps(origin | {"url": url}))
         return self
 
-    def revoke(self, reason=1):
+    def revoke(self):
         """As an administrator does it."""
-        self.site.database.execute(
-            "UPDATE certificate SET revoked_at = ?, revocation_reason = ? WHERE serial = ?",
-            int(time.time()) - 60, reason, self.serial)
+        run(paths.MDM_ADMIN, "revoke", "--serial", self.serial, "--reason", "keyCompromise", "--store",
+            self.site.database.store)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +204,7 @@ def device(site, enrolled):
 def test_revoked(site, made):
     """Before all tests that ask for the list, since that is kept for some seconds."""
     device = Device(site, made).enroll()
-    device.revoke(reason=1)
+    device.revoke()
     site.expect("CERTIFICATE_REVOKED")
     assert "mdm-device enroll" in device.ask("renew")["hint"]
     wait_until(lambda: device.ask("status")["exit"] != OK, "the new list")
@@ -474,7 +472,7 @@ def test_rollover(rolling, rollover, made):
     at_phase2 = rolling.walk(host="localhost").offer().identify()
     at_scep = rolling.walk(host="localhost").offer().identify()
     assert certify(at_scep, old).issuer == old.ca.cert.subject
-    before, after = manual("Replacing the CA", "sh")
+    before, after = (text for text in manual("Replacing the CA", "sh") if "mdm-device" in text)
     not_told = Device(rolling, device.folder)
 
     device.obey(before)
