@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What script/demo and script/test share: packages, a copy of the source, free ports, the name of
-# httpd. Sourced by bash with set -euo pipefail; needs packages.sh.
+# What the scripts share: packages, a copy of the source, free ports, the name of httpd.
+# Sourced by bash with set -euo pipefail; needs packages.sh.
 # shellcheck shell=bash
 
 # Servers live in sbin, which the PATH of an ordinary user lacks.

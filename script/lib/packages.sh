@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the project needs of a machine: the one list, for script/demo and script/test. Sourced by
-# bash; depends on nothing.
+# What the project needs of a machine: the one list, for all of script/. Sourced by bash; depends on
+# nothing.
 # shellcheck shell=bash disable=SC2034 # used by those who source it
 
 # Debian and Ubuntu package | Fedora package ("-": there is none) | how to see that it is there:
@@ -67,4 +67,10 @@ python3-pytest-xdist           python3-pytest-xdist   py:xdist
 python3-yaml                   python3-pyyaml         py:yaml
 python3-asn1crypto             python3-asn1crypto     py:asn1crypto
 python3-cryptography           python3-cryptography   py:cryptography
+'
+
+PACKAGES_BENCH='
+git                            git                    cmd:git
+postgresql                     postgresql-server      file:/usr/bin/initdb
+libaprutil1-dbd-pgsql          apr-util-pgsql         file:/usr/lib*/apr-util-1/apr_dbd_pgsql*.so
 '
