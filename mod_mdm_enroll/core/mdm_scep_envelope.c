@@ -232,11 +232,13 @@ static int is_own_key(const X509 *signer, const unsigned char *bits, apr_size_t 
  * decryption (a padding oracle otherwise), and takes as long: keep these two message ids alike in
  * failInfo and text. A stranger is refused here before anything is decoded, since he has another
  * key; somebody of ours may have a request for another key, so there a decoy is decoded where it
- * cannot be.
+ * was not.
  *
- * The request, its key and its proof of possession; NULL and *r otherwise. */
+ * The request, its key and its proof of possession; NULL and *r otherwise. *tried: it was decoded
+ * and its signature was looked at. */
 static X509_REQ *prove_request(apr_pool_t *p, const mdm_scep_message_t *message, int stranger,
-                               const unsigned char *der, apr_size_t len, mdm_result_t *r)
+                               const unsigned char *der, apr_size_t len, int *tried,
+                               mdm_result_t *r)
 {
     apr_size_t bits_len;
     const unsigned char *end = der, *bits = find_request_key(der, len, &bits_len);
@@ -257,13 +259,14 @@ static X509_REQ *prove_request(apr_pool_t *p, const mdm_scep_message_t *message,
     if (r->kind != MDM_OK)
         return NULL;
     *r = mdm_result_make(p, MDM_MSG_SCEP_PROOF, "the request's own signature does not hold");
+    *tried = 1;
     if (X509_REQ_verify(csr, key) != 1)
         return NULL;
     *r = check_request_algorithm(p, csr);
     return r->kind == MDM_OK ? csr : NULL;
 }
 
-/* As long as a request takes that cannot be decoded or proved: decoding one that can. */
+/* As long as a request takes whose proof does not hold: decoding one, and looking at its. */
 static void take_time(const mdm_scep_decoy_t *decoy)
 {
     const unsigned char *at = decoy->der;
@@ -275,14 +278,14 @@ static void take_time(const mdm_scep_decoy_t *decoy)
 }
 
 static mdm_result_t read_request(apr_pool_t *p, const mdm_scep_message_t *message, int stranger,
-                                 const unsigned char *der, apr_size_t len,
+                                 const unsigned char *der, apr_size_t len, int *tried,
                                  mdm_scep_request_t *request)
 {
     mdm_scep_request_t made = {NULL};
     const unsigned char *bits;
     apr_size_t bits_len;
     mdm_result_t r;
-    X509_REQ *csr = prove_request(p, message, stranger, der, len, &r);
+    X509_REQ *csr = prove_request(p, message, stranger, der, len, tried, &r);
 
     ERR_clear_error();
     if (csr == NULL)
@@ -325,14 +328,16 @@ mdm_result_t mdm_scep_envelope_request(apr_pool_t *p, mdm_scep_message_t *messag
 {
     BIO *plain = NULL;
     char *der;
+    int tried = 0;
     mdm_result_t r = decrypt(p, message, recipient, allow, &plain);
 
     if (r.kind == MDM_OK) {
         long len = BIO_get_mem_data(plain, &der);
         r = read_request(p, message, decoy == NULL, (const unsigned char *)der, (apr_size_t)len,
-                         request);
+                         &tried, request);
     }
-    if (decoy != NULL && (r.message == MDM_MSG_SCEP_DECRYPT || r.message == MDM_MSG_SCEP_PROOF)) {
+    if (decoy != NULL && !tried &&
+        (r.message == MDM_MSG_SCEP_DECRYPT || r.message == MDM_MSG_SCEP_PROOF)) {
         take_time(decoy);
         ERR_clear_error();
     }
