@@ -15,6 +15,10 @@
 /* Smallest RSA key that is verified with; who is trusted may want more. */
 #define MIN_RSA_BITS 1024
 
+/* Elements of ASN.1 in a message: real ones have some 100, and up to 120 more in each certificate.
+ * OpenSSL takes a fraction of a microsecond for each, and 32 KiB have room for ten thousand. */
+#define MAX_ELEMENTS(certificates) (100 + 150 * (certificates))
+
 struct mdm_cms_t {
     CMS_ContentInfo *info;
     CMS_SignerInfo *signer_info; /* owned by info */
@@ -94,6 +98,11 @@ static mdm_result_t check_before_decoding(apr_pool_t *p, const void *message, ap
         return other ? mdm_result_make(p, MDM_MSG_CMS_CONTENT_TYPE,
                                        "a CMS message of another type, wanted " LN_pkcs7_signed)
                      : mdm_result_make(p, MDM_MSG_CMS_DECODE, "not a CMS message");
+    }
+    if (!mdm_der_few(signed_data.bytes, signed_data.len, MAX_ELEMENTS(max_certificates))) {
+        return mdm_result_make(p, MDM_MSG_CMS_DECODE,
+                               "a CMS message of more than %d elements, or of some that are none",
+                               MAX_ELEMENTS(max_certificates));
     }
     const char *why = why_not_decode(signed_data, max_certificates);
     if (why) {

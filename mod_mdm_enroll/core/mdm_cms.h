@@ -22,8 +22,9 @@ typedef struct mdm_cms_t mdm_cms_t;
  * and nothing behind it, SignedData over id-data with the content attached, at most
  * max_certificates in the bag, whose keys are RSA or EC on P-256, P-384 or P-521, no CRL, one
  * SignerInfo, whose certificate is in the bag and cannot be confused with another there. BER with
- * indefinite lengths passes. The bag is counted before OpenSSL decodes anything. Everything is
- * owned by p. MDM_MSG_CMS_* otherwise. */
+ * indefinite lengths passes. The bag, and the elements of all, at most 100 and 150 more for each of
+ * max_certificates, are counted before OpenSSL decodes anything. Everything is owned by p.
+ * MDM_MSG_CMS_* otherwise. */
 mdm_result_t mdm_cms_open(apr_pool_t *p, const void *message, apr_size_t len, int max_certificates,
                           mdm_cms_t **cms);
 

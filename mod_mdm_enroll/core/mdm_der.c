@@ -108,3 +108,22 @@ int mdm_der_equal(const mdm_der_t *element, unsigned char tag, const void *conte
 {
     return element->tag == tag && element->len == len && memcmp(element->bytes, content, len) == 0;
 }
+
+/* Whose content an element is does not matter: one follows the other, what contains others is
+ * entered, what does not is skipped. */
+int mdm_der_few(const void *bytes, apr_size_t len, int most)
+{
+    mdm_der_t left = mdm_der_content(bytes, len);
+
+    for (int count = 0; left.len > 0; count++) {
+        unsigned char tag;
+        apr_size_t content;
+        int indefinite;
+
+        if (count == most || !take_header(&left, &tag, &content, &indefinite))
+            return 0;
+        if (!(tag & CONSTRUCTED))
+            skip(&left, content);
+    }
+    return 1;
+}

@@ -37,4 +37,9 @@ int mdm_der_expect(mdm_der_t *left, unsigned char tag, mdm_der_t *element);
 /* 1 if the element has that tag and exactly this content. */
 int mdm_der_equal(const mdm_der_t *element, unsigned char tag, const void *content, apr_size_t len);
 
+/* 1 if there are at most so many elements in these bytes, at whatever depth, and all can be read as
+ * far as tags and lengths go: a bound of what decoding them costs. End-of-contents octets count.
+ * Linear. */
+int mdm_der_few(const void *bytes, apr_size_t len, int most);
+
 #endif

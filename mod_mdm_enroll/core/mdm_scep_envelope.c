@@ -80,9 +80,11 @@ static mdm_result_t check_envelope(apr_pool_t *p, const ASN1_STRING *content, un
     const PKCS7_ENC_CONTENT *encrypted;
     mdm_result_t r;
 
-    envelope = mdm_cms_is_enveloped(der, (apr_size_t)ASN1_STRING_length(content))
-                   ? d2i_PKCS7(NULL, &end, ASN1_STRING_length(content))
-                   : NULL;
+    envelope =
+        mdm_cms_is_enveloped(der, (apr_size_t)ASN1_STRING_length(content)) &&
+                mdm_der_few(der, (apr_size_t)ASN1_STRING_length(content), MDM_SCEP_MAX_ELEMENTS)
+            ? d2i_PKCS7(NULL, &end, ASN1_STRING_length(content))
+            : NULL;
     if (envelope == NULL || end != der + ASN1_STRING_length(content) ||
         !PKCS7_type_is_enveloped(envelope) || envelope->d.enveloped == NULL) {
         r = refuse(p, MDM_MSG_SCEP_DECRYPT,
@@ -248,7 +250,8 @@ static X509_REQ *prove_request(apr_pool_t *p, const mdm_scep_message_t *message,
     *r = mdm_result_make(p, MDM_MSG_SCEP_PROOF,
                          "what was decrypted is not exactly one PKCS#10 request%s",
                          stranger ? " with the key of the message's signer" : "");
-    if (bits == NULL || (stranger && !is_own_key(message->signer, bits, bits_len)))
+    if (bits == NULL || !mdm_der_few(der, len, MDM_SCEP_MAX_ELEMENTS) ||
+        (stranger && !is_own_key(message->signer, bits, bits_len)))
         return NULL;
     csr = d2i_X509_REQ(NULL, &end, (long)len);
     if (csr == NULL)

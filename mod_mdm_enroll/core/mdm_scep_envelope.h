@@ -16,6 +16,10 @@
 #define MDM_SCEP_MAX_RECIPIENTS 8
 #define MDM_SCEP_MAX_CHALLENGE 256
 
+/* Elements of ASN.1 in an envelope, and in what it holds: real ones have some 40 for each
+ * recipient, and 50 to 150. Each costs a decoding. */
+#define MDM_SCEP_MAX_ELEMENTS 512
+
 /* A certificate request and what it was sent for. Owned by the pool. */
 typedef struct mdm_scep_request_t {
     X509_PUBKEY *key;   /* RSA, 2048 to 8192 bits; its possession is proved */

@@ -17,6 +17,9 @@
 #define MAX_RSA_BITS 8192
 #define MAX_RSA_EXPONENT_BITS 32
 
+/* Longest name that is written out, as DER. */
+#define MAX_NAME_BYTES 1024
+
 static apr_status_t free_cert(void *cert)
 {
     X509_free(cert);
@@ -326,11 +329,15 @@ const char *mdm_x509_name(apr_pool_t *p, const X509_NAME *name)
 {
     const char *text = "";
     char *data = NULL;
+    size_t len = 0;
 
+    /* OpenSSL writes character by character; what strangers send may be long. */
+    if (X509_NAME_get0_der(name, NULL, &len) && len > MAX_NAME_BYTES)
+        return apr_psprintf(p, "(a name of %" APR_SIZE_T_FMT " bytes)", len);
     BIO *bio = BIO_new(BIO_s_mem());
     if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0) {
-        long len = BIO_get_mem_data(bio, &data);
-        text = len > 0 ? apr_pstrmemdup(p, data, (apr_size_t)len) : "";
+        long text_len = BIO_get_mem_data(bio, &data);
+        text = text_len > 0 ? apr_pstrmemdup(p, data, (apr_size_t)text_len) : "";
     }
     BIO_free(bio);
     ERR_clear_error();

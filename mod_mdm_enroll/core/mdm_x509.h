@@ -67,7 +67,8 @@ const char *mdm_sha256_hex(apr_pool_t *p, const void *bytes, apr_size_t len);
 /* The MDM_MSG_CRYPTO of such a failure. */
 mdm_result_t mdm_sha256_failed(apr_pool_t *p);
 
-/* RFC 2253 names, UTF-8 escaped to ASCII; serial number in lower-case hexadecimal. */
+/* RFC 2253 names, UTF-8 escaped to ASCII (of more than 1,024 bytes of DER only that it is so long);
+ * serial number in lower-case hexadecimal. */
 const char *mdm_x509_name(apr_pool_t *p, const X509_NAME *name);
 const char *mdm_x509_subject(apr_pool_t *p, const X509 *cert);
 const char *mdm_x509_issuer(apr_pool_t *p, const X509 *cert);

@@ -130,13 +130,41 @@ static void expected_and_equal(void **state)
     assert_int_equal(mdm_der_equal(&element, MDM_DER_INTEGER, "\x2a\x03", 2), 0);
 }
 
+static void few_elements(void **state)
+{
+    const struct {
+        const char *bytes;
+        size_t len;
+        int count; /* -1: cannot be read */
+    } cases[] = {
+        {BYTES(""), 0},
+        {BYTES("\x05\x00"), 1},
+        {BYTES("\x30\x06\x04\x00\x30\x02\x05\x00"), 4},
+        {BYTES("\x30\x80\x05\x00\x00\x00"), 3},
+        {BYTES("\x04\x04\x30\x02\x05\x00"), 1}, /* what looks like one in a string is none */
+        {BYTES("\x30\x80\x30\x80\x30\x80"), 3},
+        {BYTES("\x30\x02\x05"), -1},
+        {BYTES("\x30\x02\x1f\x00"), -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        mdm_der_t all = exactly(cases[i].bytes, cases[i].len);
+
+        assert_int_equal(mdm_der_few(all.bytes, all.len, 100), cases[i].count >= 0);
+        if (cases[i].count > 0) {
+            assert_int_equal(mdm_der_few(all.bytes, all.len, cases[i].count), 1);
+            assert_int_equal(mdm_der_few(all.bytes, all.len, cases[i].count - 1), 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),
-        cmocka_unit_test(what_is_no_element),
-        cmocka_unit_test(deep_nesting),
-        cmocka_unit_test(expected_and_equal),
+        cmocka_unit_test(elements),     cmocka_unit_test(what_is_no_element),
+        cmocka_unit_test(deep_nesting), cmocka_unit_test(expected_and_equal),
+        cmocka_unit_test(few_elements),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,11 +137,44 @@ static void test_stranger_refusals(void **state)
     }
 }
 
+/* What there is too much of is told before OpenSSL decodes any of it. */
+static void test_counted_first(void **state)
+{
+    scep_opts_t opts = sound();
+
+    (void)state;
+    arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+    opts.certificates = MDM_SCEP_MAX_CERTIFICATES;
+    serve(scep_message(&opts));
+    malformed(MDM_MSG_SCEP_MESSAGE);
+    assert_int_equal(messages, 0);
+
+    opts = sound();
+    opts.recipients = 60;
+    serve(scep_message(&opts));
+    assert_int_equal(result.message, MDM_MSG_SCEP_DECRYPT);
+    assert_int_equal(messages, 1); /* the outer one */
+    assert_int_equal(envelopes, 0);
+
+    opts = sound();
+    opts.challenge_values = MDM_SCEP_MAX_ELEMENTS;
+    serve(scep_message(&opts));
+    assert_int_equal(result.message, MDM_MSG_SCEP_PROOF);
+    assert_int_equal(requests, 0);
+
+    opts = sound();
+    serve(scep_message(&opts));
+    assert_int_equal(result.message, MDM_MSG_NONE);
+    assert_int_equal(requests, 1);
+    assert_int_equal(verified, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_member_refusals),
         cmocka_unit_test(test_stranger_refusals),
+        cmocka_unit_test(test_counted_first),
     };
     return cmocka_run_group_tests(tests, setup, pki_teardown);
 }
