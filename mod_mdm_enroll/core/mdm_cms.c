@@ -99,17 +99,17 @@ static mdm_result_t check_before_decoding(apr_pool_t *p, const void *message, ap
                                        "a CMS message of another type, wanted " LN_pkcs7_signed)
                      : mdm_result_make(p, MDM_MSG_CMS_DECODE, "not a CMS message");
     }
-    if (!mdm_der_few(signed_data.bytes, signed_data.len, MAX_ELEMENTS(max_certificates))) {
-        return mdm_result_make(p, MDM_MSG_CMS_DECODE,
-                               "a CMS message of more than %d elements, or of some that are none",
-                               MAX_ELEMENTS(max_certificates));
-    }
     const char *why = why_not_decode(signed_data, max_certificates);
     if (why) {
         return mdm_result_make(p, MDM_MSG_CMS_CERTIFICATES,
                                "the certificates are not decoded: %s; wanted at most %d, and "
                                "nothing dear",
                                why, max_certificates);
+    }
+    if (!mdm_der_few(signed_data.bytes, signed_data.len, MAX_ELEMENTS(max_certificates))) {
+        return mdm_result_make(p, MDM_MSG_CMS_DECODE,
+                               "a CMS message of more than %d elements, or of some that are none",
+                               MAX_ELEMENTS(max_certificates));
     }
     return mdm_result_ok();
 }
