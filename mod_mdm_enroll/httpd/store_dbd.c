@@ -33,9 +33,10 @@ static const char advance_enrollment[] =
     "WHERE id = %s AND state = %s AND identity_fingerprint = %s AND expires_at > %lld";
 static const char refuse_enrollment[] =
     "UPDATE enrollment SET last_refusal = %s, refused_at = %lld WHERE id = %s";
+/* The state is written as in the index enrollment_open, or that is not used. */
 static const char sweep_enrollments[] =
     "DELETE FROM enrollment WHERE id IN (SELECT id FROM enrollment "
-    "WHERE expires_at < %lld AND state <> %s AND NOT EXISTS (SELECT 1 FROM certificate "
+    "WHERE expires_at < %lld AND state <> 'delivered' AND NOT EXISTS (SELECT 1 FROM certificate "
     "WHERE certificate.enrollment = enrollment.id AND certificate.not_after > %lld) "
     "LIMIT " SWEEP_ROWS ")";
 
@@ -529,7 +530,7 @@ static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const
 static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_before)
 {
     const char *before = decimal(p, expired_before);
-    const char *args[] = {before, mdm_state_name(MDM_STATE_DELIVERED), before};
+    const char *args[] = {before, before};
     int rows;
     mdm_result_t r = change(context, p, "sweeping challenges", sweep_challenges, &before, 1, &rows);
 
