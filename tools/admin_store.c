@@ -49,6 +49,12 @@ static admin_result_t prepare_file(apr_pool_t *p, const char *path)
 {
     struct stat info;
 
+    /* Whoever owns the folder could put a link to another's file there. */
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode) && geteuid() == 0)
+        return admin_fail(p, ADMIN_DATABASE,
+                          "sqlite3:%s is a link; name the file itself, or run this as httpd's "
+                          "run-time user",
+                          path);
     if (stat(path, &info) != 0)
         return admin_fail(p, ADMIN_DATABASE, "sqlite3:%s: %s%s", path, strerror(errno),
                           errno == ENOENT   ? "; httpd makes it at the first enrollment"

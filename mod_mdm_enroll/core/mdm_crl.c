@@ -5,6 +5,7 @@
 
 #include <time.h>
 
+#include <openssl/pkcs7.h>
 #include <openssl/x509v3.h>
 
 #include "mdm_x509.h"
@@ -89,12 +90,27 @@ static int set_head(X509_CRL *crl, const mdm_ca_t *ca, apr_int64_t now)
     return ok;
 }
 
+/* Made once with the list, since to decode a long one is dear. */
+static int add_bag(apr_pool_t *p, X509_CRL *crl, mdm_crl_t *made)
+{
+    PKCS7 *bag = PKCS7_new();
+    int ok = bag != NULL && PKCS7_set_type(bag, NID_pkcs7_signed) && PKCS7_add_crl(bag, crl);
+
+    if (ok) {
+        /* unlike PKCS7_content_new() this leaves the content itself out */
+        bag->d.sign->contents->type = OBJ_nid2obj(NID_pkcs7_data);
+        made->bag = mdm_der_encode(p, bag, ASN1_ITEM_rptr(PKCS7), &made->bag_len);
+    }
+    PKCS7_free(bag);
+    return made->bag != NULL;
+}
+
 mdm_result_t mdm_crl_make(apr_pool_t *p, const mdm_ca_t *ca, const mdm_world_t *world,
                           mdm_crl_t *crl)
 {
     apr_int64_t now = world->now(world->context);
     making_t making = {p, X509_CRL_new()};
-    mdm_crl_t made = {NULL, 0};
+    mdm_crl_t made = {NULL, 0, NULL, 0};
     mdm_result_t r;
 
     if (making.crl == NULL || !set_head(making.crl, ca, now)) {
@@ -108,7 +124,7 @@ mdm_result_t mdm_crl_make(apr_pool_t *p, const mdm_ca_t *ca, const mdm_world_t *
     if (X509_CRL_sort(making.crl) &&
         X509_CRL_sign(making.crl, mdm_ca_signer(ca)->key, EVP_sha256()))
         made.der = mdm_der_encode(p, making.crl, ASN1_ITEM_rptr(X509_CRL), &made.len);
-    if (made.der == NULL)
+    if (made.der == NULL || !add_bag(p, making.crl, &made))
         r = failed(p);
     else
         *crl = made;

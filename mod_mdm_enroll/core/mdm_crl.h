@@ -15,14 +15,17 @@
 #define MDM_CRL_LIFETIME (24 * 60 * 60)
 #define MDM_CRL_KEEP (24 * 60 * 60)
 
-/* A list, DER. */
+/* A list, DER; and the same in a SignedData that has nothing else, as SCEP sends it (RFC 8894
+ * section 3.4: degenerate). */
 typedef struct mdm_crl_t {
     const unsigned char *der;
     apr_size_t len;
+    const unsigned char *bag;
+    apr_size_t bag_len;
 } mdm_crl_t;
 
-/* Where a SCEP responder gets the current list from: made anew, or kept for a while. crl->der is
- * allocated in p. */
+/* Where a SCEP responder gets the current list from: made anew, or kept for a while. What is in
+ * crl is allocated in p. */
 typedef struct mdm_crl_source_t {
     void *context;
     mdm_result_t (*get)(void *context, apr_pool_t *p, mdm_crl_t *crl);

@@ -61,7 +61,7 @@ typedef struct mdm_challenge_t {
     const char *enrollment; /* its id */
     mdm_purpose_t purpose;
     apr_int64_t expires_at;
-    apr_int64_t used_at;  /* last */
+    apr_int64_t used_at;  /* first */
     const char *used_for; /* what spent it last (mdm_certificate_t.request), "" while unused */
     int uses;             /* by how many requests it was spent */
 } mdm_challenge_t;
@@ -125,7 +125,8 @@ typedef struct mdm_store_t {
     mdm_result_t (*challenge_insert)(void *context, apr_pool_t *p, const mdm_challenge_t *row);
     mdm_result_t (*challenge_get)(void *context, apr_pool_t *p, const char *hash,
                                   mdm_challenge_t **row);
-    /* Set used_at = now and used_for, and count one use, where hash matches, used_for is before
+    /* Set used_for, and used_at = now the first time, and count one use, where hash matches,
+     * used_for is before
      * ("": unused), fewer than most uses are counted and expires_at is later than now. */
     mdm_result_t (*challenge_spend)(void *context, apr_pool_t *p, const char *hash,
                                     const char *before, int most, const char *used_for,

@@ -219,9 +219,8 @@ static mdm_result_t no_certificate(const turn_t *turn, const char *what)
  * must have the key of who asked. */
 static mdm_result_t cert_poll(turn_t *turn)
 {
-    const mdm_store_t *store = turn->world->store;
+    mdm_scep_grant_t grant = {NULL, NULL};
     const char *poll, *serial;
-    mdm_certificate_t *seen = NULL;
     mdm_result_t r = open_subject(turn, &serial);
 
     if (r.kind != MDM_OK)
@@ -229,13 +228,11 @@ static mdm_result_t cert_poll(turn_t *turn)
     poll = mdm_scep_poll_id(turn->p, turn->message);
     if (poll[0] == '\0')
         return mdm_sha256_failed(turn->p);
-    r = store->certificate_by_poll(store->context, turn->p, poll, &seen);
-    if (r.kind != MDM_OK)
-        return r;
-    if (seen == NULL)
-        return no_certificate(turn, "no certificate was issued in this transaction to this key");
-    turn->facts->enrollment = seen->enrollment;
-    return mdm_scep_recorded(turn->p, seen, &turn->cert);
+    r = mdm_scep_grant_again(turn->p, &turn->settings->rules, turn->world, poll, &grant);
+    if (grant.row != NULL)
+        tell(turn, grant.row);
+    turn->cert = grant.cert;
+    return r;
 }
 
 /* A certificate of this CA or of the one that issued the signer's own; only of the same enrollment.

@@ -10,6 +10,9 @@
 #include <openssl/err.h>
 #include <openssl/pkcs7.h>
 
+/* The shortest RSA key that is verified with at all, before it is judged. */
+#define BOUNDED_RSA_BITS 512
+
 static apr_status_t free_request(void *data)
 {
     X509_REQ_free(data);
@@ -258,12 +261,16 @@ static X509_REQ *prove_request(apr_pool_t *p, const mdm_scep_message_t *message,
         return NULL;
     apr_pool_cleanup_register(p, csr, free_request, apr_pool_cleanup_null);
     key = X509_REQ_get0_pubkey(csr);
-    *r = mdm_scep_check_key(p, "request's", key);
-    if (r->kind != MDM_OK)
+    /* Nobody has proved yet that these bytes are a key, so only what verifying it would cost is
+     * looked at, and what is too dear is refused as what cannot be proved. */
+    if (!mdm_x509_key_ok(key, BOUNDED_RSA_BITS))
         return NULL;
     *r = mdm_result_make(p, MDM_MSG_SCEP_PROOF, "the request's own signature does not hold");
     *tried = 1;
     if (X509_REQ_verify(csr, key) != 1)
+        return NULL;
+    *r = mdm_scep_check_key(p, "request's", key);
+    if (r->kind != MDM_OK)
         return NULL;
     *r = check_request_algorithm(p, csr);
     return r->kind == MDM_OK ? csr : NULL;

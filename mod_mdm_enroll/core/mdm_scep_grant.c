@@ -290,7 +290,7 @@ static mdm_result_t identify(const turn_t *turn, const mdm_challenge_t *challeng
         if (again.kind != MDM_OK)
             return again;
         if (seen == NULL || seen->state != MDM_STATE_IDENTIFIED)
-            return r;
+            return withdraw(turn, cert, MDM_REVOCATION_SUPERSEDED, r);
         row = seen;
     }
 }
@@ -312,6 +312,29 @@ static mdm_result_t supersede(const turn_t *turn, const mdm_enrollment_t *row,
                                               turn->now);
 }
 
+/* Whether other requests spent the challenge before this one. */
+static int had_others(const turn_t *turn, const mdm_challenge_t *challenge)
+{
+    int own = strcmp(challenge->used_for, turn->request->id) == 0;
+
+    return challenge->uses > own;
+}
+
+/* What is left to do once the certificate is recorded, whoever comes so far. */
+static mdm_result_t settle(const turn_t *turn, const mdm_challenge_t *challenge,
+                           const mdm_enrollment_t *row, X509 *cert)
+{
+    mdm_result_t r = still_open(turn, row, cert);
+
+    if (r.kind == MDM_OK)
+        r = still_spent(turn, challenge, cert);
+    if (r.kind == MDM_OK && challenge->purpose == MDM_PURPOSE_IDENTITY)
+        r = identify(turn, challenge, row, cert);
+    if (r.kind == MDM_OK && had_others(turn, challenge))
+        r = supersede(turn, row, challenge->hash);
+    return r;
+}
+
 mdm_result_t mdm_scep_grant_challenge(apr_pool_t *p, const mdm_scep_rules_t *rules,
                                       const mdm_world_t *world, const mdm_scep_request_t *request,
                                       mdm_scep_grant_t *grant)
@@ -321,30 +344,20 @@ mdm_result_t mdm_scep_grant_challenge(apr_pool_t *p, const mdm_scep_rules_t *rul
     mdm_enrollment_t *row = NULL;
     X509 *cert = NULL;
     mdm_result_t r = admit(&turn, &challenge, &row);
-    int recovered;
 
     /* The challenge is read before its row: a copy of this request may have been answered in
      * between, and what the challenge says is older than the row's state. */
     if (r.message == MDM_MSG_ENROLLMENT_STATE && challenge->uses == 0)
         r = admit(&turn, &challenge, &row);
     grant->row = row;
-    if (r.kind != MDM_OK)
-        return r;
-    recovered = challenge->uses > 0 && strcmp(challenge->used_for, request->id) != 0;
-    r = spend(&turn, challenge);
+    if (r.kind == MDM_OK)
+        r = spend(&turn, challenge);
     if (r.kind == MDM_OK)
         r = find_issued(&turn, challenge->hash, &cert);
-    if (r.kind == MDM_OK && cert == NULL) {
+    if (r.kind == MDM_OK && cert == NULL)
         r = issue(&turn, row, challenge->purpose, challenge->hash, &cert);
-        if (r.kind == MDM_OK)
-            r = still_open(&turn, row, cert);
-        if (r.kind == MDM_OK)
-            r = still_spent(&turn, challenge, cert);
-    }
-    if (r.kind == MDM_OK && challenge->purpose == MDM_PURPOSE_IDENTITY)
-        r = identify(&turn, challenge, row, cert);
-    if (r.kind == MDM_OK && (recovered || challenge->uses > 1))
-        r = supersede(&turn, row, challenge->hash);
+    if (r.kind == MDM_OK)
+        r = settle(&turn, challenge, row, cert);
     if (r.kind == MDM_OK)
         grant->cert = cert;
     return r;
@@ -410,11 +423,11 @@ static mdm_result_t check_renewal(const turn_t *turn, const mdm_certificate_t *o
                                "\"%s\"",
                                old->serial, mdm_purpose_name(old->purpose),
                                mdm_purpose_name(MDM_PURPOSE_MDM));
-    if (left <= turn->rules->renewal)
-        return mdm_result_ok();
     if (turn->rules->renewal == 0)
         return mdm_result_make(turn->p, MDM_MSG_SCEP_RENEWAL,
                                "certificate %s: MDMEnrollRenewal is off", old->serial);
+    if (left <= turn->rules->renewal)
+        return mdm_result_ok();
     return mdm_result_make(turn->p, MDM_MSG_SCEP_RENEWAL,
                            "certificate %s is valid for another %" APR_INT64_T_FMT
                            " s, wanted are at most %" APR_INT64_T_FMT " s (MDMEnrollRenewal)",
@@ -486,6 +499,17 @@ static mdm_result_t end_predecessor(const turn_t *turn, const mdm_certificate_t 
                                            MDM_REVOCATION_SUPERSEDED, turn->now, &won);
 }
 
+/* As settle(). */
+static mdm_result_t settle_renewal(const turn_t *turn, const mdm_certificate_t *old,
+                                   const mdm_enrollment_t *row, X509 *cert)
+{
+    mdm_result_t r = still_open(turn, row, cert);
+
+    if (r.kind == MDM_OK)
+        r = still_lives(turn, old, cert);
+    return r.kind == MDM_OK ? supersede(turn, row, old->fingerprint) : r;
+}
+
 mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules,
                                     const mdm_world_t *world, const mdm_scep_request_t *request,
                                     const mdm_scep_member_t *member, mdm_scep_grant_t *grant)
@@ -507,13 +531,69 @@ mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules
             r = spend_certificate(&turn, old);
         if (r.kind == MDM_OK)
             r = issue(&turn, member->row, old->purpose, old->fingerprint, &cert);
-        if (r.kind == MDM_OK)
-            r = still_open(&turn, member->row, cert);
-        if (r.kind == MDM_OK)
-            r = still_lives(&turn, old, cert);
     }
     if (r.kind == MDM_OK)
-        r = supersede(&turn, member->row, old->fingerprint);
+        r = settle_renewal(&turn, old, member->row, cert);
+    if (r.kind == MDM_OK)
+        grant->cert = cert;
+    return r;
+}
+
+/* --- once more --- */
+
+static mdm_result_t no_transaction(apr_pool_t *p, const char *why)
+{
+    return mdm_result_make(p, MDM_MSG_SCEP_CERT_ID, "%s", why);
+}
+
+/* The certificate of a transaction, settled as its own request would have settled it: what was
+ * recorded and then refused, or not finished, must not be had by asking in another way. */
+static mdm_result_t settle_again(const turn_t *turn, const mdm_certificate_t *seen,
+                                 const mdm_enrollment_t *row, X509 *cert)
+{
+    const mdm_store_t *store = turn->store;
+    mdm_challenge_t *challenge = NULL;
+    mdm_certificate_t *old = NULL;
+    mdm_result_t r = store->challenge_get(store->context, turn->p, seen->authority, &challenge);
+
+    if (r.kind == MDM_OK && challenge != NULL) {
+        r = check_turn(turn, challenge, row);
+        return r.kind == MDM_OK ? settle(turn, challenge, row, cert) : r;
+    }
+    if (r.kind == MDM_OK)
+        r = store->certificate_by_fingerprint(store->context, turn->p, seen->authority, &old);
+    if (r.kind == MDM_OK && old == NULL)
+        r = no_transaction(turn->p, "the transaction is over");
+    return r.kind == MDM_OK ? settle_renewal(turn, old, row, cert) : r;
+}
+
+mdm_result_t mdm_scep_grant_again(apr_pool_t *p, const mdm_scep_rules_t *rules,
+                                  const mdm_world_t *world, const char *poll,
+                                  mdm_scep_grant_t *grant)
+{
+    const mdm_store_t *store = world->store;
+    mdm_scep_request_t request = {.poll = poll};
+    mdm_certificate_t *seen = NULL;
+    mdm_enrollment_t *row = NULL;
+    X509 *cert = NULL;
+    turn_t turn;
+    mdm_result_t r = store->certificate_by_poll(store->context, p, poll, &seen);
+
+    if (r.kind != MDM_OK)
+        return r;
+    if (seen == NULL)
+        return no_transaction(p, "no certificate was issued in this transaction to this key");
+    r = store->enrollment_get(store->context, p, seen->enrollment, &row);
+    if (r.kind != MDM_OK)
+        return r;
+    if (row == NULL || strcmp(row->site, world->site) != 0)
+        return no_transaction(p, "the enrollment is gone, or belongs to another site");
+    grant->row = row;
+    request.id = seen->request;
+    turn = begin(p, rules, world, &request);
+    r = mdm_scep_recorded(p, seen, &cert);
+    if (r.kind == MDM_OK)
+        r = settle_again(&turn, seen, row, cert);
     if (r.kind == MDM_OK)
         grant->cert = cert;
     return r;

@@ -66,6 +66,13 @@ mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules
                                     const mdm_world_t *world, const mdm_scep_request_t *request,
                                     const mdm_scep_member_t *member, mdm_scep_grant_t *grant);
 
+/* What a transaction brought, once more (RFC 8894 section 3.3.3, CertPoll), to who sent its
+ * request: poll is mdm_scep_poll_id(). What was left to do is done first. MDM_MSG_SCEP_CERT_ID if
+ * there is none, and as the request itself would be refused. */
+mdm_result_t mdm_scep_grant_again(apr_pool_t *p, const mdm_scep_rules_t *rules,
+                                  const mdm_world_t *world, const char *poll,
+                                  mdm_scep_grant_t *grant);
+
 /* The certificate of a row that is not revoked. MDM_MSG_CERTIFICATE_REVOKED or
  * MDM_MSG_STORE_ROW. */
 mdm_result_t mdm_scep_recorded(apr_pool_t *p, const mdm_certificate_t *row, X509 **cert);

@@ -165,18 +165,7 @@ mdm_result_t mdm_scep_reply_crl(apr_pool_t *p, const mdm_world_t *world, const m
                                 const mdm_scep_message_t *message, const mdm_crl_t *crl,
                                 const unsigned char **der, apr_size_t *len)
 {
-    const unsigned char *at = crl->der, *bag = NULL;
-    apr_size_t bag_len = 0;
-    X509_CRL *list = d2i_X509_CRL(NULL, &at, (long)crl->len);
-    PKCS7 *signed_data = PKCS7_new();
-    int ok = list != NULL && signed_data != NULL && PKCS7_set_type(signed_data, NID_pkcs7_signed) &&
-             set_data_type(signed_data) && PKCS7_add_crl(signed_data, list) &&
-             encode(p, signed_data, ASN1_ITEM_rptr(PKCS7), &bag, &bag_len);
-
-    PKCS7_free(signed_data);
-    X509_CRL_free(list);
-    return ok ? reply_bag(p, world, signer, message, bag, bag_len, der, len)
-              : failed(p, "CRL message");
+    return reply_bag(p, world, signer, message, crl->bag, crl->bag_len, der, len);
 }
 
 static const char *fail_info(mdm_message_t message)

@@ -265,9 +265,10 @@ static void check_required(mdm_check_t *check, const mdm_server_conf_t *conf)
     for (i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
         const char *wanted = required[i].wanted;
 
-        /* Where both certificates come from elsewhere, only an endpoint scep asks for a CA. */
+        /* Where both certificates come from elsewhere, only what shows a CA asks for one. */
         if (required[i].set == MDM_SET_CA && !mdm_conf_needs_ca(conf) &&
-            !conf->endpoints[MDM_ENDPOINT_SCEP].path)
+            !conf->endpoints[MDM_ENDPOINT_SCEP].path && !conf->endpoints[MDM_ENDPOINT_CRL].path &&
+            (!conf->endpoints[MDM_ENDPOINT_CA].path || conf->where[MDM_SET_CERTIFICATE]))
             continue;
         if (!conf->where[required[i].set])
             mdm_conf_problem(check, NULL, "%s is missing; add it here or for all vhosts: %s",

@@ -4,6 +4,7 @@
 #include "conf.h"
 
 #include <apr_strings.h>
+#include <openssl/x509v3.h>
 
 #define DEFAULT_VALIDITY (365 * 24 * 60 * 60)
 #define DEFAULT_RENEWAL (30 * 24 * 60 * 60)
@@ -63,23 +64,40 @@ static const mdm_signer_t *make_responder(mdm_check_t *check, apr_pool_t *p,
     return ra;
 }
 
+/* What is wrong with the certificates that shall follow the CA's; NULL if nothing is. */
+static const char *unfit_next(apr_pool_t *p, const mdm_ca_t *ca, const STACK_OF(X509) *certs)
+{
+    X509 *first = sk_X509_value(certs, 0), *second = sk_X509_value(certs, 1);
+
+    if (X509_check_ca(first) != 1)
+        return apr_psprintf(p,
+                            "\"%s\" is none of a CA; wanted: the CA's certificate, then its RA's",
+                            mdm_x509_subject(p, first));
+    if (!strcmp(mdm_x509_key_id(p, first), mdm_ca_key_id(ca)))
+        return "it has the key of the present CA; wanted: that of another one";
+    if (mdm_x509_not_after(first) <= apr_time_sec(apr_time_now()))
+        return "it has expired";
+    if (second && X509_check_issued(first, second) != X509_V_OK &&
+        X509_check_issued(second, first) != X509_V_OK)
+        return apr_psprintf(p, "\"%s\" is not of that CA; wanted: the certificate of its RA",
+                            mdm_x509_subject(p, second));
+    return NULL;
+}
+
 static const STACK_OF(X509) *read_next(mdm_check_t *check, apr_pool_t *p,
-                                       const mdm_server_conf_t *conf)
+                                       const mdm_server_conf_t *conf, const mdm_ca_t *ca)
 {
     const ap_directive_t *where = conf->where[MDM_SET_NEXT_CA];
     STACK_OF(X509) *certs;
-    X509 *first;
+    const char *why;
 
     if (!where ||
         !mdm_conf_told(check, where, mdm_x509_read_certificates(p, conf->next_ca, &certs)))
         return NULL;
-    first = sk_X509_value(certs, 0);
-    if (X509_check_ca(first) == 1)
+    why = unfit_next(p, ca, certs);
+    if (!why)
         return certs;
-    mdm_conf_problem(check, where,
-                     "the first certificate in %s, \"%s\", is none of a CA; wanted: the CA's, then "
-                     "the RA's if it has one",
-                     conf->next_ca, mdm_x509_subject(p, first));
+    mdm_conf_problem(check, where, "%s: %s", conf->next_ca, why);
     return NULL;
 }
 
@@ -99,5 +117,5 @@ void mdm_conf_make_issuer(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     scep->rules.renewal = conf->where[MDM_SET_RENEWAL] ? conf->renewal : DEFAULT_RENEWAL;
     scep->allow = conf->scep_allow;
     scep->responder = make_responder(check, p, conf, ca);
-    scep->next = read_next(check, p, conf);
+    scep->next = read_next(check, p, conf, ca);
 }

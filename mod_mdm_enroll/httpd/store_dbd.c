@@ -47,7 +47,8 @@ static const char select_challenge[] =
     "SELECT hash, enrollment, purpose, expires_at, used_at, used_for, uses FROM challenge "
     "WHERE hash = %s";
 static const char spend_challenge[] =
-    "UPDATE challenge SET used_at = %lld, used_for = %s, uses = uses + 1 "
+    "UPDATE challenge SET used_at = CASE WHEN uses = 0 THEN %lld ELSE used_at END, "
+    "used_for = %s, uses = uses + 1 "
     "WHERE hash = %s AND used_for = %s AND uses < %lld AND expires_at > %lld";
 static const char delete_challenge[] = "DELETE FROM challenge WHERE hash = %s";
 static const char sweep_challenges[] =

@@ -124,6 +124,10 @@ BROKEN = {
     "identity: own CA for its endpoint": Broken(
         ["-MDMEnrollCA", SCEP_URL, "MDMEnrollIdentityCA {site.ca.cert_file}"],
         "MDMEnrollCA is missing", "add it here", "<VirtualHost"),
+    "identity: own CA for its list": Broken(
+        ["-MDMEnrollCA", f"-{SCEP}", SCEP_URL, "MDMEnrollIdentityCA {site.ca.cert_file}",
+         '<Location "/crl">\nMDMEnrollEndpoint crl\n</Location>'],
+        "MDMEnrollCA is missing", "add it here", "<VirtualHost"),
     "identity: own endpoint still needed": Broken(
         [f"-{SCEP}", f"{SCEP_URL} for=mdm"], "needs the endpoint scep", "MDMEnrollEndpoint scep",
         "MDMEnrollEndpoint device"),

@@ -4,6 +4,7 @@ follows another, and what httpd -t says of RA, CRL and names."""
 
 import plistlib
 import ssl
+import time
 
 import pytest
 from cryptography import x509
@@ -149,8 +150,13 @@ def test_crl_without_a_database(own_site):
     fetch(site)
     site.database.path.rename(site.database.path.with_suffix(".away"))
     site.expect("STORE_UNAVAILABLE", times=None)
-    # What is at hand is some seconds old, and not sent when it is older.
+    # What is at hand is some seconds old, and not sent once it is older; nor is it after a failure.
     wait_until(lambda: site.curl(CRL).status == 503, "no list")
+    for _ in range(3):
+        time.sleep(0.7)
+        assert site.curl(CRL).status == 503
+    site.database.path.with_suffix(".away").rename(site.database.path)
+    wait_until(lambda: site.curl(CRL).status == 200, "the list again")
 
 
 # --- what certificates say -----------------------------------------------------------------------
@@ -273,6 +279,8 @@ UNFIT = {
                               "does not belong to the first certificate"),
     "no RA there": (["MDMEnrollRA none.pem none.key"], "No such file"),
     "next CA is none": (["MDMEnrollNextCA {good.cert_file}"], "is none of a CA"),
+    "next CA is the present one": (["MDMEnrollNextCA {site.ca.cert_file}"],
+                                   "has the key of the present CA"),
     "no next CA there": (["MDMEnrollNextCA none.pem"], "No such file"),
     "CRL that cannot be signed": (["MDMEnrollCA {mute.cert_file} {mute.key_file}",
                                    location(CRL, "crl")], "keyUsage with cRLSign"),

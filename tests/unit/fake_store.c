@@ -248,8 +248,7 @@ static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *ha
     found = fake_store_challenge(fake, hash);
     if (found != NULL && strcmp(found->used_for, before) == 0 && found->uses < most &&
         found->expires_at > now) {
-        found->used_at = now;
-        found->uses++;
+        found->used_at = found->uses++ == 0 ? now : found->used_at;
         found->used_for = apr_pstrdup(fake->pool, used_for);
         fake->writes++;
         *won = 1;

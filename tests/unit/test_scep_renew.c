@@ -255,6 +255,11 @@ static void test_renewal_proves_possession(void **state)
     opts.key = pki_key_rsa(1024);
     ask(&opts);
     refused(MDM_MSG_SCEP_KEY, BAD_ALG);
+    /* what is no proved key yet tells nothing of itself */
+    opts.request_broken = 1;
+    ask(&opts);
+    refused(MDM_MSG_SCEP_PROOF, BAD_MESSAGE_CHECK);
+    opts.request_broken = 0;
     opts.key = pki_key_ec("P-256");
     ask(&opts);
     refused(MDM_MSG_SCEP_KEY, BAD_ALG);
@@ -381,6 +386,101 @@ static void test_cert_poll(void **state)
     name_in(&opts, issuer_name(), NULL, "01");
     ask(&opts);
     refused(MDM_MSG_SCEP_PROOF, BAD_MESSAGE_CHECK);
+}
+
+static scep_bytes_t poll_message(const scep_opts_t *of)
+{
+    scep_opts_t opts = *of;
+
+    opts.challenge = NULL;
+    opts.type = "20";
+    name_in(&opts, issuer_name(), issuer_name(), NULL);
+    return scep_message(&opts);
+}
+
+static int live(void)
+{
+    int count = 0;
+
+    for (int i = 0; i < issued(); i++)
+        count += recorded(i)->revoked_at == 0;
+    return count;
+}
+
+/* Phase 3 with the certificate that the device has. */
+static void deliver(fake_store_t *store, void *context)
+{
+    (void)store;
+    (void)context;
+    if (the_row()->state == MDM_STATE_IDENTIFIED)
+        the_row()->state = MDM_STATE_DELIVERED;
+}
+
+/* What a request was refused, polling does not bring: phase 3 comes in between any two steps of a
+ * second request. */
+static void test_poll_for_what_was_refused(void **state)
+{
+    scep_opts_t first = sound(), second = sound();
+    scep_bytes_t message, poll;
+    int refusals = 0;
+
+    (void)state;
+    second.key = other_key;
+    second.transaction = "second";
+    message = scep_message(&second);
+    poll = poll_message(&second);
+    for (int nth = 1;; nth++) {
+        arrange(MDM_STATE_IDENTIFYING, MDM_PURPOSE_IDENTITY);
+        ask(&first);
+        granted();
+        fake_store_rival(fake->store, nth, deliver, NULL);
+        exchange(message, other_key);
+        if (the_row()->state != MDM_STATE_DELIVERED)
+            break;
+        if (result.kind == MDM_OK) /* it had taken the identity's place before */
+            continue;
+        refusals++;
+        assert_true(live() <= 1);
+        assert_string_equal(the_row()->identity_fingerprint, recorded(0)->fingerprint);
+        exchange(poll, other_key);
+        assert_int_equal(result.kind, MDM_REFUSED);
+    }
+    assert_true(refusals > 4);
+}
+
+/* The store fails at some step of a second request: whoever polls then gets what the request would
+ * get if it were sent again, and one certificate lives. */
+static void test_poll_after_a_failure(void **state)
+{
+    scep_opts_t first = sound(), second = sound();
+    scep_bytes_t message, poll;
+
+    (void)state;
+    second.key = other_key;
+    second.transaction = "second";
+    message = scep_message(&second);
+    poll = poll_message(&second);
+    for (int ended = 0; ended < 2; ended++)
+        for (int nth = 1;; nth++) {
+            arrange(MDM_STATE_DELIVERED, MDM_PURPOSE_MDM);
+            ask(&first);
+            granted();
+            fake_store_fail(fake->store, nth, 0);
+            exchange(message, other_key);
+            if (fake->store->calls < fake->store->fail_at)
+                break;
+            fake_store_fail(fake->store, 0, 0);
+            if (ended)
+                the_row()->expires_at = the_row()->updated_at - 1;
+            exchange(poll, other_key);
+            if (result.kind == MDM_OK) {
+                assert_false(ended);
+                granted_anew(1);
+                assert_int_equal(live(), 1);
+            } else {
+                assert_int_equal(result.kind, MDM_REFUSED);
+            }
+        }
 }
 
 static scep_opts_t get_cert(const char *serial)
@@ -537,6 +637,8 @@ int main(void)
         cmocka_unit_test(test_revoked_at_any_moment),
         cmocka_unit_test(test_ended_at_any_moment),
         cmocka_unit_test(test_cert_poll),
+        cmocka_unit_test(test_poll_for_what_was_refused),
+        cmocka_unit_test(test_poll_after_a_failure),
         cmocka_unit_test(test_get_cert),
         cmocka_unit_test(test_get_crl),
         cmocka_unit_test(test_crl),
