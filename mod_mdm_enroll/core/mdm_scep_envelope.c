@@ -291,7 +291,7 @@ static mdm_result_t read_request(apr_pool_t *p, const mdm_scep_message_t *messag
                                  const unsigned char *der, apr_size_t len, int *tried,
                                  mdm_scep_request_t *request)
 {
-    mdm_scep_request_t made = {NULL};
+    mdm_scep_request_t made = {.key = NULL};
     const unsigned char *bits;
     apr_size_t bits_len;
     mdm_result_t r;
