@@ -79,7 +79,9 @@ static void fill(apr_pool_t *p, const base_t *base, int count)
                          "(SELECT 'identity' AS purpose UNION ALL SELECT 'mdm') AS t",
                          hex32, mdm_ca_key_id(base->site->scep.rules.ca), hex32, hex32, hex32,
                          hex32, words[base->pgsql].der));
-    run_sql(base, "ANALYZE");
+    /* PostgreSQL does so by itself, sooner or later; SQLite does not, and nobody else does it. */
+    if (base->pgsql)
+        run_sql(base, "ANALYZE");
 }
 
 static void open_base(apr_pool_t *p, base_t *base)
