@@ -188,11 +188,18 @@ static int set_up(void **state)
     return 0;
 }
 
+static int tear_down(void **state)
+{
+    (void)state;
+    apr_dbd_close(driver, dbd);
+    apr_pool_destroy(p);
+    apr_terminate();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_statement_uses_an_index)};
-    int failed = cmocka_run_group_tests(tests, set_up, NULL);
 
-    apr_terminate();
-    return failed;
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }
