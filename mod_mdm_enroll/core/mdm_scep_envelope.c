@@ -263,7 +263,7 @@ static X509_REQ *prove_request(apr_pool_t *p, const mdm_scep_message_t *message,
     key = X509_REQ_get0_pubkey(csr);
     /* Nobody has proved yet that these bytes are a key, so only what verifying it would cost is
      * looked at, and what is too dear is refused as what cannot be proved. */
-    if (!mdm_x509_key_ok(key, BOUNDED_RSA_BITS))
+    if (!mdm_x509_key_ok(key, BOUNDED_RSA_BITS) || EVP_PKEY_get_bits(key) > MDM_SCEP_MAX_RSA_BITS)
         return NULL;
     *r = mdm_result_make(p, MDM_MSG_SCEP_PROOF, "the request's own signature does not hold");
     *tried = 1;

@@ -22,7 +22,7 @@
 
 /* A certificate request and what it was sent for. Owned by the pool. */
 typedef struct mdm_scep_request_t {
-    X509_PUBKEY *key;   /* RSA, 2048 to 8192 bits; its possession is proved */
+    X509_PUBKEY *key;   /* RSA, 2048 to 4096 bits; its possession is proved */
     int own_key;        /* it is the signer's */
     const char *secret; /* challengePassword, or NULL; overwritten when the pool is cleared */
     const char *id;     /* SHA-256 over (transactionID, NUL, request) in hexadecimal */

@@ -127,14 +127,16 @@ mdm_result_t mdm_scep_message_open(apr_pool_t *p, const void *bytes, apr_size_t 
 /* What a public-key operation may cost is bounded before the first one. */
 mdm_result_t mdm_scep_check_key(apr_pool_t *p, const char *whose, EVP_PKEY *key)
 {
-    if (key != NULL && EVP_PKEY_is_a(key, "RSA") && mdm_x509_key_ok(key, MIN_RSA_BITS))
+    if (key != NULL && EVP_PKEY_is_a(key, "RSA") && mdm_x509_key_ok(key, MIN_RSA_BITS) &&
+        EVP_PKEY_get_bits(key) <= MDM_SCEP_MAX_RSA_BITS)
         return mdm_result_ok();
     ERR_clear_error();
     return mdm_result_make(p, MDM_MSG_SCEP_KEY,
-                           "the %s key is %s of %d bits, wanted is RSA of %d to 8192 bits with an "
+                           "the %s key is %s of %d bits, wanted is RSA of %d to %d bits with an "
                            "odd public exponent above 1 of at most 32 bits",
                            whose, key != NULL ? EVP_PKEY_get0_type_name(key) : "unknown,",
-                           key != NULL ? EVP_PKEY_get_bits(key) : 0, MIN_RSA_BITS);
+                           key != NULL ? EVP_PKEY_get_bits(key) : 0, MIN_RSA_BITS,
+                           MDM_SCEP_MAX_RSA_BITS);
 }
 
 /* What a reply is signed with: as the request is, where that is accepted. */

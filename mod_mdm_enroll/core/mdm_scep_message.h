@@ -25,6 +25,9 @@
 
 #define MDM_SCEP_NONCE_BYTES 16
 #define MDM_SCEP_MAX_TRANSACTION_ID 256
+/* The longest key that Apple devices make. To refuse a request with one of 8192 bits would cost
+ * more than to grant another. */
+#define MDM_SCEP_MAX_RSA_BITS 4096
 #define MDM_SCEP_MAX_CERTIFICATES 4
 
 /* messageType (RFC 8894 section 3.2.1.2), as far as a client may send it. */
@@ -64,15 +67,16 @@ mdm_result_t mdm_scep_message_open(apr_pool_t *p, const void *bytes, apr_size_t 
                                    mdm_scep_message_t **message);
 
 /* The signature is over these attributes and this content and by the signer's key: RSA of 2048 to
- * 8192 bits with a public exponent of at most 32 bits (MDM_MSG_SCEP_KEY), PKCS#1 v1.5 with SHA-256,
+ * 4096 bits with a public exponent of at most 32 bits (MDM_MSG_SCEP_KEY), PKCS#1 v1.5 with SHA-256,
  * SHA-384 or SHA-512, or SHA-1 where allow has it (MDM_MSG_SCEP_ALGORITHM), and it holds
  * (MDM_MSG_SCEP_SIGNATURE). Nobody is trusted by that: anybody can make such a certificate. Sets
  * digest. */
 mdm_result_t mdm_scep_message_verify(apr_pool_t *p, mdm_scep_message_t *message,
                                      unsigned int allow);
 
-/* RSA of 2048 to 8192 bits with a public exponent of at most 32 bits, so that what a public-key
- * operation costs is bounded; MDM_MSG_SCEP_KEY otherwise. whose: "signer's", for the text. */
+/* RSA of 2048 to MDM_SCEP_MAX_RSA_BITS bits with a public exponent of at most 32 bits, so that what
+ * a public-key operation costs is bounded; MDM_MSG_SCEP_KEY otherwise. whose: "signer's", for the
+ * text. */
 mdm_result_t mdm_scep_check_key(apr_pool_t *p, const char *whose, EVP_PKEY *key);
 
 #endif

@@ -207,6 +207,7 @@ static void add_keys(kit_t *kit)
     add_key(kit, "RSA-8192, exponent of 32 bits", 8192, 32, 0);
     add_key(kit, "RSA-8192, 32 bits, and a request of it", 8192, 32, 1);
     add_key(kit, "RSA-8192, 17 bits, and a request of it", 8192, 17, 1);
+    add_key(kit, "RSA-4096, 32 bits, and a request of it", 4096, 32, 1);
     add_key(kit, "RSA-4096, 17 bits, and a request of it", 4096, 17, 1);
 }
 

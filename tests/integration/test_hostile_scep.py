@@ -79,7 +79,8 @@ def other_recipient(kit):
 
 
 def damaged_ciphertext(kit):
-    return flip(cms.encrypt(kit.csr(), kit.ca_file))
+    """In the last block but one, so that the padding, and not what is random, is wrong."""
+    return flip(cms.encrypt(kit.csr(), kit.ca_file), -17)
 
 
 def costly_key_in_pieces(kit):

@@ -100,6 +100,15 @@ static scep_bytes_t damaged(scep_opts_t opts, int how)
     return scep_message(&opts);
 }
 
+/* Decryption that fails ends so nearly always: a random key makes a padding that holds once in 256
+ * times. */
+static void refused_alike(int decryption)
+{
+    if (decryption && result.message == MDM_MSG_SCEP_DECRYPT)
+        return;
+    assert_int_equal(result.message, MDM_MSG_SCEP_PROOF);
+}
+
 /* Whatever is wrong, a member's refusal decodes one request and verifies one, its own or the decoy.
  */
 static void test_member_refusals(void **state)
@@ -113,7 +122,7 @@ static void test_member_refusals(void **state)
     (void)state;
     for (int how = 1; how <= 4; how++) {
         serve(damaged(opts, how));
-        assert_int_equal(result.message, how < 3 ? MDM_MSG_SCEP_DECRYPT : MDM_MSG_SCEP_PROOF);
+        refused_alike(how == 1 || how == 2);
         assert_int_equal(requests, 1);
         assert_int_equal(verified, 1);
     }
@@ -130,8 +139,7 @@ static void test_stranger_refusals(void **state)
     opts.signer_key = key;
     for (int how = 0; how <= 4; how++) {
         serve(damaged(opts, how));
-        assert_int_equal(result.message,
-                         how == 1 || how == 2 ? MDM_MSG_SCEP_DECRYPT : MDM_MSG_SCEP_PROOF);
+        refused_alike(how == 1 || how == 2);
         assert_int_equal(requests, 0);
         assert_int_equal(verified, 0);
     }
