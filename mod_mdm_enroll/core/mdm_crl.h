@@ -32,9 +32,10 @@ typedef struct mdm_crl_source_t {
 } mdm_crl_source_t;
 
 /* Make the list of all that was revoked before this second, in p: version 2, with
- * authorityKeyIdentifier and cRLNumber (the time of making it, so that numbers grow and the same
- * second gives the same list in every process), each entry with its reason unless that is
- * unspecified. MDM_MSG_CRYPTO or the store's. */
+ * authorityKeyIdentifier and cRLNumber (the time of making it, so that numbers grow without
+ * anything being kept), each entry with its reason unless that is unspecified. What is revoked in
+ * this second is left for the next list, so that two processes that make one now make the same, as
+ * far as their clocks agree. MDM_MSG_CRYPTO or the store's. */
 mdm_result_t mdm_crl_make(apr_pool_t *p, const mdm_ca_t *ca, const mdm_world_t *world,
                           mdm_crl_t *crl);
 

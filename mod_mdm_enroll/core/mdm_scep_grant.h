@@ -19,7 +19,7 @@
  * and sends the challenge again. Each certificate so issued ends the one before. */
 #define MDM_SCEP_MAX_USES 3
 
-/* How long after the challenge was spent that is possible, in seconds. */
+/* How long after the challenge was spent first that is possible, in seconds. */
 #define MDM_SCEP_RECOVERY (10 * 60)
 
 /* Certificates that one enrollment may be issued in a day, renewals included. */
