@@ -276,6 +276,7 @@ mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const 
         .os_version = "",
         .device_fingerprint = "",
         .identity_fingerprint = "",
+        .terms = "",
         .created_at = now,
         .updated_at = now,
         .expires_at = now + lifetime,

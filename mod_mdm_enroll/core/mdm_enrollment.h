@@ -49,11 +49,13 @@ typedef struct mdm_enrollment_t {
     const char *os_version;           /* OS_VERSION, else the build (VERSION) */
     const char *device_fingerprint;   /* SHA-256 of the certificate that signed phase 2 */
     const char *identity_fingerprint; /* SHA-256 of the identity certificate issued */
+    const char *terms; /* what a delivered profile said that no update may change; "" before */
     apr_int64_t created_at;
     apr_int64_t updated_at;
     /* the next phase must come before; once delivered only whether it was ended counts
      * (mdm_enrollment_is_ended) */
     apr_int64_t expires_at;
+    apr_int64_t signed_at; /* signingTime of the last message answered; 0: it had none */
 } mdm_enrollment_t;
 
 typedef struct mdm_challenge_t {

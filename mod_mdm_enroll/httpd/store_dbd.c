@@ -17,20 +17,23 @@
  * differs between the databases. */
 static const char insert_enrollment[] =
     "INSERT INTO enrollment (id, flow, state, user_name, udid, serial, product, os_version, "
-    "device_fingerprint, identity_fingerprint, created_at, updated_at, expires_at, site, rules) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %s, %s) "
+    "device_fingerprint, identity_fingerprint, created_at, updated_at, expires_at, site, rules, "
+    "terms, signed_at) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld, %s, %s, %s, %lld) "
     "ON CONFLICT DO NOTHING";
 static const char select_enrollment[] =
     "SELECT id, flow, state, user_name, udid, serial, product, os_version, device_fingerprint, "
-    "identity_fingerprint, created_at, updated_at, expires_at, site, rules FROM enrollment "
+    "identity_fingerprint, created_at, updated_at, expires_at, site, rules, terms, signed_at "
+    "FROM enrollment "
     "WHERE id = %s";
 static const char count_offered[] =
     "SELECT COUNT(*) FROM (SELECT 1 FROM enrollment WHERE user_name = %s AND state = %s "
     "AND expires_at > %lld LIMIT %lld) AS open";
 static const char advance_enrollment[] =
     "UPDATE enrollment SET state = %s, udid = %s, serial = %s, product = %s, os_version = %s, "
-    "device_fingerprint = %s, identity_fingerprint = %s, updated_at = %lld, expires_at = %lld "
-    "WHERE id = %s AND state = %s AND identity_fingerprint = %s AND expires_at > %lld";
+    "device_fingerprint = %s, identity_fingerprint = %s, updated_at = %lld, expires_at = %lld, "
+    "terms = %s, signed_at = %lld WHERE id = %s AND state = %s AND identity_fingerprint = %s AND "
+    "expires_at > %lld";
 static const char refuse_enrollment[] =
     "UPDATE enrollment SET last_refusal = %s, refused_at = %lld WHERE id = %s";
 /* The state is written as in the index enrollment_open, or that is not used. */
@@ -89,7 +92,7 @@ static const char select_revoked[] =
     SELECT_CERTIFICATE_WITH("''") "revoked_at > 0 AND revoked_at < %lld AND not_after > %lld "
                                   "AND issuer IN (%s, '') ORDER BY serial";
 
-#define ENROLLMENT_COLUMNS 15
+#define ENROLLMENT_COLUMNS 17
 #define CHALLENGE_COLUMNS 7
 #define CERTIFICATE_COLUMNS 15
 
@@ -210,7 +213,9 @@ static mdm_result_t enrollment_insert(void *context, apr_pool_t *p, const mdm_en
                           decimal(p, row->updated_at),
                           decimal(p, row->expires_at),
                           row->site,
-                          row->rules};
+                          row->rules,
+                          row->terms,
+                          decimal(p, row->signed_at)};
     int rows = 0;
     mdm_result_t r =
         change(context, p, "storing an enrollment", insert_enrollment, args, COUNT(args), &rows);
@@ -247,9 +252,10 @@ static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
     row->identity_fingerprint = values[9];
     row->site = values[13];
     row->rules = values[14];
+    row->terms = values[15];
     if (!mdm_state_parse(values[2], &row->state) || !parse_decimal(values[10], &row->created_at) ||
         !parse_decimal(values[11], &row->updated_at) ||
-        !parse_decimal(values[12], &row->expires_at))
+        !parse_decimal(values[12], &row->expires_at) || !parse_decimal(values[16], &row->signed_at))
         return bad_row(p, "enrollment", id, "a known state, and times in seconds");
     *out = row;
     return r;
@@ -278,6 +284,8 @@ static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_e
                           row->identity_fingerprint,
                           decimal(p, row->updated_at),
                           decimal(p, row->expires_at),
+                          row->terms,
+                          decimal(p, row->signed_at),
                           row->id,
                           mdm_state_name(from),
                           identity,

@@ -36,6 +36,39 @@
 #define INDEX_ENROLLMENT                                                                           \
     "CREATE INDEX IF NOT EXISTS enrollment_open ON enrollment (expires_at) "                       \
     "WHERE state <> 'delivered'"
+/* By what an MDM server knows of a device. Only what is delivered is asked for so. */
+#define INDEX_DEVICE                                                                               \
+    "CREATE INDEX IF NOT EXISTS enrollment_udid ON enrollment (udid) "                             \
+    "WHERE state = 'delivered'",                                                                   \
+        "CREATE INDEX IF NOT EXISTS enrollment_serial ON enrollment (serial) "                     \
+        "WHERE state = 'delivered'"
+/* What a user has of something of which there is only so much: one row for each place taken. Two
+ * cannot take the same place, so no more are ever taken than there are places. */
+#define CREATE_CLAIM                                                                               \
+    "CREATE TABLE IF NOT EXISTS claim ("                                                           \
+    "site VARCHAR(64) NOT NULL, "                                                                  \
+    "kind VARCHAR(16) NOT NULL, "                                                                  \
+    "user_name TEXT NOT NULL, "                                                                    \
+    "place BIGINT NOT NULL, "                                                                      \
+    "holder TEXT NOT NULL, "                                                                       \
+    "enrollment VARCHAR(32) NOT NULL, "                                                            \
+    "taken_at BIGINT NOT NULL, "                                                                   \
+    "PRIMARY KEY (site, kind, user_name, place), "                                                 \
+    "UNIQUE (site, kind, user_name, holder))",                                                     \
+        "CREATE INDEX IF NOT EXISTS claim_holder ON claim (site, kind, holder)",                   \
+        "CREATE INDEX IF NOT EXISTS claim_enrollment ON claim (enrollment)"
+/* What the site has yet to be told. */
+#define CREATE_NOTIFICATION                                                                        \
+    "CREATE TABLE IF NOT EXISTS notification ("                                                    \
+    "id VARCHAR(32) NOT NULL PRIMARY KEY, "                                                        \
+    "site VARCHAR(64) NOT NULL, "                                                                  \
+    "event VARCHAR(16) NOT NULL, "                                                                 \
+    "enrollment VARCHAR(32) NOT NULL, "                                                            \
+    "body TEXT NOT NULL, "                                                                         \
+    "created_at BIGINT NOT NULL, "                                                                 \
+    "due_at BIGINT NOT NULL, "                                                                     \
+    "tries BIGINT NOT NULL DEFAULT 0)",                                                            \
+        "CREATE INDEX IF NOT EXISTS notification_due ON notification (site, due_at)"
 #define VERSION(number)                                                                            \
     "INSERT INTO mdm_schema (version) VALUES (" APR_STRINGIFY(number) ") ON CONFLICT DO NOTHING"
 
@@ -57,8 +90,11 @@ static const char *const ddl[] = {
     "updated_at BIGINT NOT NULL, "
     "expires_at BIGINT NOT NULL, "
     "last_refusal VARCHAR(16) NOT NULL DEFAULT '', "
-    "refused_at BIGINT NOT NULL DEFAULT 0)",
+    "refused_at BIGINT NOT NULL DEFAULT 0, "
+    "signed_at BIGINT NOT NULL DEFAULT 0, "
+    "terms TEXT NOT NULL DEFAULT '')",
     INDEX_ENROLLMENT,
+    INDEX_DEVICE,
     "CREATE INDEX IF NOT EXISTS enrollment_user ON enrollment (user_name, state, expires_at)",
 
     "CREATE TABLE IF NOT EXISTS challenge ("
@@ -74,6 +110,8 @@ static const char *const ddl[] = {
 
     CREATE_CERTIFICATE,
     INDEX_CERTIFICATE,
+    CREATE_CLAIM,
+    CREATE_NOTIFICATION,
 
     "CREATE TABLE IF NOT EXISTS mdm_schema (version BIGINT NOT NULL PRIMARY KEY)",
     VERSION(MDM_STORE_SCHEMA_VERSION),
@@ -97,6 +135,17 @@ static const char *const from_1_to_2[] = {
     VERSION(2),
     NULL};
 
-static const char *const *const upgrades[MDM_STORE_SCHEMA_VERSION] = {[1] = from_1_to_2};
+/* Devices come back for updates, users have limits, and the site is told. */
+static const char *const from_2_to_3[] = {
+    "ALTER TABLE enrollment ADD COLUMN signed_at BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE enrollment ADD COLUMN terms TEXT NOT NULL DEFAULT ''",
+    INDEX_DEVICE,
+    CREATE_CLAIM,
+    CREATE_NOTIFICATION,
+    VERSION(3),
+    NULL};
+
+static const char *const *const upgrades[MDM_STORE_SCHEMA_VERSION] = {
+    [1] = from_1_to_2, [2] = from_2_to_3};
 
 const mdm_dbd_schema_t mdm_store_schema = {ddl, upgrades, MDM_STORE_SCHEMA_VERSION};

@@ -7,7 +7,7 @@
 #include "dbd_handle.h"
 
 /* Version of the schema that this code makes and understands. */
-#define MDM_STORE_SCHEMA_VERSION 2
+#define MDM_STORE_SCHEMA_VERSION 3
 
 /* For mdm_dbd_pool_create(). */
 extern const mdm_dbd_schema_t mdm_store_schema;

@@ -179,7 +179,7 @@ def test_newer_schema(own_site):
     site.expect("STORE_SCHEMA")
     response = site.walk().get_profile()
     assert response.status == 503
-    site.database.execute("UPDATE mdm_schema SET version = 2")
+    site.database.execute("UPDATE mdm_schema SET version = 3")
     time.sleep(BREAKER)
     site.walk().offer()
 

@@ -119,6 +119,7 @@ mdm_enrollment_t db_enrollment(const char *id)
                               .os_version = "",
                               .device_fingerprint = "",
                               .identity_fingerprint = "",
+                              .terms = "",
                               .created_at = NOW,
                               .updated_at = NOW,
                               .expires_at = NOW + 900};

@@ -58,6 +58,7 @@ static mdm_enrollment_t *copy_enrollment(apr_pool_t *p, const mdm_enrollment_t *
     copy->os_version = apr_pstrdup(p, row->os_version);
     copy->device_fingerprint = apr_pstrdup(p, row->device_fingerprint);
     copy->identity_fingerprint = apr_pstrdup(p, row->identity_fingerprint);
+    copy->terms = apr_pstrdup(p, row->terms);
     return copy;
 }
 

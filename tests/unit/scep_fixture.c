@@ -73,6 +73,7 @@ void arrange(mdm_state_t state, mdm_purpose_t purpose)
         .os_version = "18.1",
         .device_fingerprint = "d0",
         .identity_fingerprint = "",
+        .terms = "",
         .created_at = fake->clock,
         .updated_at = fake->clock,
         .expires_at = fake->clock + SCEP_LIFETIME,

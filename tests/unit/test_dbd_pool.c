@@ -37,7 +37,7 @@ static void other_version_is_told_with_both_numbers(void **state)
     assert_int_equal(r.kind, MDM_UNAVAILABLE);
     assert_non_null(strstr(r.log, "version 99"));
     assert_non_null(strstr(r.log, "needs 2"));
-    db_do_sql("UPDATE mdm_schema SET version = 2");
+    db_do_sql("UPDATE mdm_schema SET version = 3");
     apr_sleep(apr_time_from_msec(1100));
     db_assert_ok(db_try_write());
 }
@@ -110,7 +110,7 @@ static void version_1_is_upgraded(void **state)
     (void)state;
     make_version_1();
     db_assert_ok(db_try_write());
-    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "2");
+    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "3");
     db_assert_ok(db_store->certificate_by_serial(db_store->context, db_p, "any", "s1", &cert));
     assert_string_equal(cert->fingerprint, "f1");
     assert_string_equal(cert->der, "MIIB");
@@ -162,7 +162,7 @@ static void many_processes_upgrade_at_once(void **state)
         assert_int_equal(status, 0);
     }
     assert_string_equal(db_value_of("SELECT COUNT(*) FROM certificate"), "2");
-    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "2");
+    assert_string_equal(db_value_of("SELECT MAX(version) FROM mdm_schema"), "3");
 }
 
 static void missing_table_heals(void **state)

@@ -34,6 +34,7 @@ static const mdm_enrollment_t row = {
     .os_version = "",
     .device_fingerprint = "",
     .identity_fingerprint = "",
+    .terms = "",
 };
 
 static mdm_profile_settings_t settings(void)

@@ -57,11 +57,11 @@ static void enrollment_is_read_as_written(void **state)
     mdm_enrollment_t row = db_enrollment(&DIGEST[32]), *seen;
 
     (void)state;
-    row.user = row.udid = row.serial = row.product = row.os_version = odd;
+    row.user = row.udid = row.serial = row.product = row.os_version = row.terms = odd;
     row.device_fingerprint = row.identity_fingerprint = row.site = DIGEST;
     row.rules = &DIGEST[1];
     row.state = MDM_STATE_IDENTIFIED;
-    row.expires_at = 253402300799;
+    row.expires_at = row.signed_at = 253402300799;
     db_assert_ok(db_store->enrollment_insert(db_store->context, db_p, &row));
     db_assert_ok(db_store->enrollment_get(db_store->context, db_p, row.id, &seen));
     assert_non_null(seen);
@@ -75,11 +75,13 @@ static void enrollment_is_read_as_written(void **state)
     assert_string_equal(seen->serial, odd);
     assert_string_equal(seen->product, odd);
     assert_string_equal(seen->os_version, odd);
+    assert_string_equal(seen->terms, odd);
     assert_string_equal(seen->device_fingerprint, DIGEST);
     assert_string_equal(seen->identity_fingerprint, DIGEST);
     assert_int_equal(seen->created_at, NOW);
     assert_int_equal(seen->updated_at, NOW);
     assert_int_equal(seen->expires_at, 253402300799);
+    assert_int_equal(seen->signed_at, 253402300799);
     assert_int_equal(db_store->enrollment_insert(db_store->context, db_p, &row).message,
                      MDM_MSG_STORE_ROW);
     db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "x' OR '1'='1", &seen));
@@ -101,6 +103,8 @@ static void enrollment_advances_from_its_state_and_in_time(void **state)
     next.product = "iPhone1,1";
     next.os_version = "17.0";
     next.device_fingerprint = DIGEST;
+    next.terms = "Topic com.apple.mgmt.x";
+    next.signed_at = NOW - 2;
     next.created_at = 1;
     next.updated_at = NOW + 5;
     next.expires_at = NOW + 1000;
@@ -129,6 +133,8 @@ static void enrollment_advances_from_its_state_and_in_time(void **state)
     assert_int_equal(seen->created_at, NOW);
     assert_int_equal(seen->updated_at, NOW + 5);
     assert_int_equal(seen->expires_at, NOW + 1000);
+    assert_string_equal(seen->terms, "Topic com.apple.mgmt.x");
+    assert_int_equal(seen->signed_at, NOW - 2);
     db_assert_ok(db_store->enrollment_get(db_store->context, db_p, "e2", &seen));
     assert_int_equal(seen->state, MDM_STATE_OFFERED);
 }
