@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The store of core on dbd_pool: all SQL of the module. Depends on dbd_pool and core's
- * mdm_enrollment.
+ * The store of core on dbd_pool: the SQL of enrollments, challenges and certificates. Depends on
+ * store_sql and core's mdm_enrollment.
  */
 #include "store_dbd.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include <apr_strings.h>
+
+#include "store_sql.h"
 
 /* Of each table in one sweep: milliseconds, and many more than come in between two of them. */
 #define SWEEP_ROWS "1000"
@@ -96,105 +96,6 @@ static const char select_revoked[] =
 #define CHALLENGE_COLUMNS 7
 #define CERTIFICATE_COLUMNS 15
 
-#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-
-static const char *decimal(apr_pool_t *p, apr_int64_t number)
-{
-    return apr_psprintf(p, "%" APR_INT64_T_FMT, number);
-}
-
-static int parse_decimal(const char *text, apr_int64_t *number)
-{
-    char *end;
-
-    errno = 0;
-    *number = apr_strtoi64(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0';
-}
-
-/* A small number: a count, a code. */
-static int parse_int(const char *text, int *number)
-{
-    apr_int64_t wide;
-
-    if (!parse_decimal(text, &wide) || wide < 0 || wide > INT_MAX)
-        return 0;
-    *number = (int)wide;
-    return 1;
-}
-
-static mdm_result_t unavailable(apr_pool_t *p, const char *what, const char *error)
-{
-    return mdm_result_make(p, MDM_MSG_STORE_UNAVAILABLE, "%s: %s", what, error);
-}
-
-static mdm_result_t bad_row(apr_pool_t *p, const char *table, const char *key, const char *wanted)
-{
-    return mdm_result_make(p, MDM_MSG_STORE_ROW,
-                           "the row \"%s\" of the table %s was not written "
-                           "by this module: wanted are %s",
-                           mdm_result_quote_text(p, key), table, wanted);
-}
-
-/* One statement that changes something. It is not repeated on a failure: it may have been executed
- * before the connection broke. */
-static mdm_result_t change(void *context, apr_pool_t *p, const char *what, const char *sql,
-                           const char **args, int nargs, int *rows)
-{
-    const char *error = NULL;
-    mdm_dbd_handle_t *handle;
-    int rc;
-    mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
-
-    if (r.kind != MDM_OK)
-        return r;
-    rc = mdm_dbd_execute(handle, p, sql, nargs, args, rows, &error);
-    mdm_dbd_release(handle, rc != 0);
-    return rc == 0 ? mdm_result_ok() : unavailable(p, what, error);
-}
-
-/* One row. Reading is harmless, so a second connection is tried. */
-static mdm_result_t read_row(void *context, apr_pool_t *p, const char *what, const char *sql,
-                             const char **args, int nargs, const char **values, int columns,
-                             int *found)
-{
-    for (int attempt = 0;; attempt++) {
-        const char *error = NULL;
-        mdm_dbd_handle_t *handle;
-        int rc;
-        mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
-
-        if (r.kind != MDM_OK)
-            return r;
-        rc = mdm_dbd_select_row(handle, p, sql, nargs, args, columns, values, found, &error);
-        mdm_dbd_release(handle, rc != 0);
-        if (rc == 0)
-            return mdm_result_ok();
-        if (attempt > 0)
-            return unavailable(p, what, error);
-    }
-}
-
-/* The row that a key stands for. */
-static mdm_result_t find(void *context, apr_pool_t *p, const char *what, const char *sql,
-                         const char *key, const char **values, int columns, int *found)
-{
-    return read_row(context, p, what, sql, &key, 1, values, columns, found);
-}
-
-static mdm_result_t read_count(void *context, apr_pool_t *p, const char *what, const char *sql,
-                               const char **args, int nargs, int *count)
-{
-    const char *value = "";
-    int found = 0;
-    mdm_result_t r = read_row(context, p, what, sql, args, nargs, &value, 1, &found);
-
-    if (r.kind == MDM_OK && (!found || !parse_int(value, count)))
-        return mdm_result_make(p, MDM_MSG_STORE_ROW, "%s: \"%s\", wanted is a number", what,
-                               mdm_result_quote_text(p, value));
-    return r;
-}
-
 /* --- enrollment --- */
 
 static mdm_result_t enrollment_insert(void *context, apr_pool_t *p, const mdm_enrollment_t *row)
@@ -209,16 +110,16 @@ static mdm_result_t enrollment_insert(void *context, apr_pool_t *p, const mdm_en
                           row->os_version,
                           row->device_fingerprint,
                           row->identity_fingerprint,
-                          decimal(p, row->created_at),
-                          decimal(p, row->updated_at),
-                          decimal(p, row->expires_at),
+                          mdm_sql_decimal(p, row->created_at),
+                          mdm_sql_decimal(p, row->updated_at),
+                          mdm_sql_decimal(p, row->expires_at),
                           row->site,
                           row->rules,
                           row->terms,
-                          decimal(p, row->signed_at)};
+                          mdm_sql_decimal(p, row->signed_at)};
     int rows = 0;
-    mdm_result_t r =
-        change(context, p, "storing an enrollment", insert_enrollment, args, COUNT(args), &rows);
+    mdm_result_t r = mdm_sql_change(context, p, "storing an enrollment", insert_enrollment, args,
+                                    MDM_SQL_COUNT(args), &rows);
 
     if (r.kind == MDM_OK && rows != 1)
         return mdm_result_make(p, MDM_MSG_STORE_ROW, "there is an enrollment %s already", row->id);
@@ -231,8 +132,8 @@ static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
     const char *values[ENROLLMENT_COLUMNS];
     mdm_enrollment_t *row;
     int found = 0;
-    mdm_result_t r = find(context, p, "reading an enrollment", select_enrollment, id, values,
-                          ENROLLMENT_COLUMNS, &found);
+    mdm_result_t r = mdm_sql_find(context, p, "reading an enrollment", select_enrollment, id,
+                                  values, ENROLLMENT_COLUMNS, &found);
 
     if (r.kind != MDM_OK)
         return r;
@@ -253,10 +154,12 @@ static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
     row->site = values[13];
     row->rules = values[14];
     row->terms = values[15];
-    if (!mdm_state_parse(values[2], &row->state) || !parse_decimal(values[10], &row->created_at) ||
-        !parse_decimal(values[11], &row->updated_at) ||
-        !parse_decimal(values[12], &row->expires_at) || !parse_decimal(values[16], &row->signed_at))
-        return bad_row(p, "enrollment", id, "a known state, and times in seconds");
+    if (!mdm_state_parse(values[2], &row->state) ||
+        !mdm_sql_parse_decimal(values[10], &row->created_at) ||
+        !mdm_sql_parse_decimal(values[11], &row->updated_at) ||
+        !mdm_sql_parse_decimal(values[12], &row->expires_at) ||
+        !mdm_sql_parse_decimal(values[16], &row->signed_at))
+        return mdm_sql_bad_row(p, "enrollment", id, "a known state, and times in seconds");
     *out = row;
     return r;
 }
@@ -264,11 +167,11 @@ static mdm_result_t enrollment_get(void *context, apr_pool_t *p, const char *id,
 static mdm_result_t enrollment_count_offered(void *context, apr_pool_t *p, const char *user,
                                              apr_int64_t now, int limit, int *count)
 {
-    const char *args[] = {user, mdm_state_name(MDM_STATE_OFFERED), decimal(p, now),
-                          decimal(p, limit)};
+    const char *args[] = {user, mdm_state_name(MDM_STATE_OFFERED), mdm_sql_decimal(p, now),
+                          mdm_sql_decimal(p, limit)};
 
-    return read_count(context, p, "counting a user's enrollments", count_offered, args, COUNT(args),
-                      count);
+    return mdm_sql_read_count(context, p, "counting a user's enrollments", count_offered, args,
+                              MDM_SQL_COUNT(args), count);
 }
 
 static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
@@ -282,26 +185,27 @@ static mdm_result_t enrollment_advance(void *context, apr_pool_t *p, const mdm_e
                           row->os_version,
                           row->device_fingerprint,
                           row->identity_fingerprint,
-                          decimal(p, row->updated_at),
-                          decimal(p, row->expires_at),
+                          mdm_sql_decimal(p, row->updated_at),
+                          mdm_sql_decimal(p, row->expires_at),
                           row->terms,
-                          decimal(p, row->signed_at),
+                          mdm_sql_decimal(p, row->signed_at),
                           row->id,
                           mdm_state_name(from),
                           identity,
-                          decimal(p, now)};
+                          mdm_sql_decimal(p, now)};
 
-    return change(context, p, "moving an enrollment on", advance_enrollment, args, COUNT(args),
-                  won);
+    return mdm_sql_change(context, p, "moving an enrollment on", advance_enrollment, args,
+                          MDM_SQL_COUNT(args), won);
 }
 
 static mdm_result_t enrollment_note_refusal(void *context, apr_pool_t *p, const char *id,
                                             const char *code, apr_int64_t now)
 {
-    const char *args[] = {code, decimal(p, now), id};
+    const char *args[] = {code, mdm_sql_decimal(p, now), id};
     int rows;
 
-    return change(context, p, "noting a refusal", refuse_enrollment, args, COUNT(args), &rows);
+    return mdm_sql_change(context, p, "noting a refusal", refuse_enrollment, args,
+                          MDM_SQL_COUNT(args), &rows);
 }
 
 /* --- challenge --- */
@@ -311,13 +215,13 @@ static mdm_result_t challenge_insert(void *context, apr_pool_t *p, const mdm_cha
     const char *args[] = {row->hash,
                           row->enrollment,
                           mdm_purpose_name(row->purpose),
-                          decimal(p, row->expires_at),
-                          decimal(p, row->used_at),
+                          mdm_sql_decimal(p, row->expires_at),
+                          mdm_sql_decimal(p, row->used_at),
                           row->used_for,
-                          decimal(p, row->uses)};
+                          mdm_sql_decimal(p, row->uses)};
     int rows = 0;
-    mdm_result_t r =
-        change(context, p, "storing a challenge", insert_challenge, args, COUNT(args), &rows);
+    mdm_result_t r = mdm_sql_change(context, p, "storing a challenge", insert_challenge, args,
+                                    MDM_SQL_COUNT(args), &rows);
 
     if (r.kind == MDM_OK && rows != 1)
         return mdm_result_make(p, MDM_MSG_STORE_ROW, "there is a challenge %s already", row->hash);
@@ -330,8 +234,8 @@ static mdm_result_t challenge_get(void *context, apr_pool_t *p, const char *hash
     const char *values[CHALLENGE_COLUMNS];
     mdm_challenge_t *row;
     int found = 0;
-    mdm_result_t r = find(context, p, "reading a challenge", select_challenge, hash, values,
-                          CHALLENGE_COLUMNS, &found);
+    mdm_result_t r = mdm_sql_find(context, p, "reading a challenge", select_challenge, hash, values,
+                                  CHALLENGE_COLUMNS, &found);
 
     if (r.kind != MDM_OK)
         return r;
@@ -344,9 +248,10 @@ static mdm_result_t challenge_get(void *context, apr_pool_t *p, const char *hash
     row->enrollment = values[1];
     row->used_for = values[5];
     if (!mdm_purpose_parse(values[2], &row->purpose) ||
-        !parse_decimal(values[3], &row->expires_at) || !parse_decimal(values[4], &row->used_at) ||
-        !parse_int(values[6], &row->uses))
-        return bad_row(p, "challenge", hash, "a known purpose, and times in seconds");
+        !mdm_sql_parse_decimal(values[3], &row->expires_at) ||
+        !mdm_sql_parse_decimal(values[4], &row->used_at) ||
+        !mdm_sql_parse_int(values[6], &row->uses))
+        return mdm_sql_bad_row(p, "challenge", hash, "a known purpose, and times in seconds");
     *out = row;
     return r;
 }
@@ -355,17 +260,18 @@ static mdm_result_t challenge_spend(void *context, apr_pool_t *p, const char *ha
                                     const char *before, int most, const char *used_for,
                                     apr_int64_t now, int *won)
 {
-    const char *args[] = {decimal(p, now), used_for,         hash,
-                          before,          decimal(p, most), decimal(p, now)};
+    const char *args[] = {mdm_sql_decimal(p, now), used_for, hash, before, mdm_sql_decimal(p, most),
+                          mdm_sql_decimal(p, now)};
 
-    return change(context, p, "spending a challenge", spend_challenge, args, COUNT(args), won);
+    return mdm_sql_change(context, p, "spending a challenge", spend_challenge, args,
+                          MDM_SQL_COUNT(args), won);
 }
 
 static mdm_result_t challenge_delete(void *context, apr_pool_t *p, const char *hash)
 {
     int rows;
 
-    return change(context, p, "deleting a challenge", delete_challenge, &hash, 1, &rows);
+    return mdm_sql_change(context, p, "deleting a challenge", delete_challenge, &hash, 1, &rows);
 }
 
 /* --- certificate --- */
@@ -382,14 +288,15 @@ static mdm_result_t certificate_insert(void *context, apr_pool_t *p, const mdm_c
                           row->authority,
                           row->fingerprint,
                           row->der,
-                          decimal(p, row->not_before),
-                          decimal(p, row->not_after),
-                          decimal(p, row->issued_at),
-                          decimal(p, row->revoked_at),
-                          decimal(p, row->revocation_reason),
+                          mdm_sql_decimal(p, row->not_before),
+                          mdm_sql_decimal(p, row->not_after),
+                          mdm_sql_decimal(p, row->issued_at),
+                          mdm_sql_decimal(p, row->revoked_at),
+                          mdm_sql_decimal(p, row->revocation_reason),
                           row->used_for};
 
-    return change(context, p, "storing a certificate", insert_certificate, args, COUNT(args), won);
+    return mdm_sql_change(context, p, "storing a certificate", insert_certificate, args,
+                          MDM_SQL_COUNT(args), won);
 }
 
 static mdm_result_t parse_certificate(apr_pool_t *p, const char *const *values,
@@ -407,12 +314,13 @@ static mdm_result_t parse_certificate(apr_pool_t *p, const char *const *values,
         .used_for = values[14],
     };
     if (!mdm_purpose_parse(values[3], &row->purpose) ||
-        !parse_decimal(values[9], &row->not_before) ||
-        !parse_decimal(values[10], &row->not_after) ||
-        !parse_decimal(values[11], &row->issued_at) ||
-        !parse_decimal(values[12], &row->revoked_at) ||
-        !parse_int(values[13], &row->revocation_reason))
-        return bad_row(p, "certificate", row->serial, "a known purpose, and times in seconds");
+        !mdm_sql_parse_decimal(values[9], &row->not_before) ||
+        !mdm_sql_parse_decimal(values[10], &row->not_after) ||
+        !mdm_sql_parse_decimal(values[11], &row->issued_at) ||
+        !mdm_sql_parse_decimal(values[12], &row->revoked_at) ||
+        !mdm_sql_parse_int(values[13], &row->revocation_reason))
+        return mdm_sql_bad_row(p, "certificate", row->serial,
+                               "a known purpose, and times in seconds");
     return mdm_result_ok();
 }
 
@@ -422,8 +330,8 @@ static mdm_result_t certificate_get(void *context, apr_pool_t *p, const char *sq
     const char *values[CERTIFICATE_COLUMNS];
     mdm_certificate_t row;
     int found = 0;
-    mdm_result_t r = read_row(context, p, "reading a certificate", sql, args, nargs, values,
-                              CERTIFICATE_COLUMNS, &found);
+    mdm_result_t r = mdm_sql_read_row(context, p, "reading a certificate", sql, args, nargs, values,
+                                      CERTIFICATE_COLUMNS, &found);
 
     if (r.kind == MDM_OK && found)
         r = parse_certificate(p, values, &row);
@@ -449,7 +357,8 @@ static mdm_result_t certificate_by_serial(void *context, apr_pool_t *p, const ch
 {
     const char *args[] = {serial, issuer};
 
-    return certificate_get(context, p, select_certificate_by_serial, args, COUNT(args), row);
+    return certificate_get(context, p, select_certificate_by_serial, args, MDM_SQL_COUNT(args),
+                           row);
 }
 
 static mdm_result_t certificate_by_poll(void *context, apr_pool_t *p, const char *poll,
@@ -461,18 +370,19 @@ static mdm_result_t certificate_by_poll(void *context, apr_pool_t *p, const char
 static mdm_result_t certificate_count(void *context, apr_pool_t *p, const char *enrollment,
                                       apr_int64_t since, int limit, int *count)
 {
-    const char *args[] = {enrollment, decimal(p, since), decimal(p, limit)};
+    const char *args[] = {enrollment, mdm_sql_decimal(p, since), mdm_sql_decimal(p, limit)};
 
-    return read_count(context, p, "counting an enrollment's certificates", count_certificates, args,
-                      COUNT(args), count);
+    return mdm_sql_read_count(context, p, "counting an enrollment's certificates",
+                              count_certificates, args, MDM_SQL_COUNT(args), count);
 }
 
 static mdm_result_t certificate_revoke(void *context, apr_pool_t *p, const char *fingerprint,
                                        int reason, apr_int64_t now, int *won)
 {
-    const char *args[] = {decimal(p, now), decimal(p, reason), fingerprint};
+    const char *args[] = {mdm_sql_decimal(p, now), mdm_sql_decimal(p, reason), fingerprint};
 
-    return change(context, p, "revoking a certificate", revoke_certificate, args, COUNT(args), won);
+    return mdm_sql_change(context, p, "revoking a certificate", revoke_certificate, args,
+                          MDM_SQL_COUNT(args), won);
 }
 
 static mdm_result_t certificate_spend(void *context, apr_pool_t *p, const char *fingerprint,
@@ -480,19 +390,23 @@ static mdm_result_t certificate_spend(void *context, apr_pool_t *p, const char *
 {
     const char *args[] = {used_for, fingerprint, before};
 
-    return change(context, p, "renewing a certificate", spend_certificate, args, COUNT(args), won);
+    return mdm_sql_change(context, p, "renewing a certificate", spend_certificate, args,
+                          MDM_SQL_COUNT(args), won);
 }
 
 static mdm_result_t certificate_supersede(void *context, apr_pool_t *p, const char *enrollment,
                                           const char *authority, apr_int64_t now)
 {
-    const char *args[] = {decimal(p, now), decimal(p, MDM_REVOCATION_SUPERSEDED),
-                          enrollment,      authority,
-                          authority,       authority};
+    const char *args[] = {mdm_sql_decimal(p, now),
+                          mdm_sql_decimal(p, MDM_REVOCATION_SUPERSEDED),
+                          enrollment,
+                          authority,
+                          authority,
+                          authority};
     int rows;
 
-    return change(context, p, "revoking superseded certificates", supersede_certificates, args,
-                  COUNT(args), &rows);
+    return mdm_sql_change(context, p, "revoking superseded certificates", supersede_certificates,
+                          args, MDM_SQL_COUNT(args), &rows);
 }
 
 /* A visitor of certificates as one of rows. */
@@ -518,7 +432,8 @@ static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const
                                              apr_int64_t revoked_before, apr_int64_t valid_after,
                                              mdm_certificate_visit_t *visit, void *baton)
 {
-    const char *args[] = {decimal(p, revoked_before), decimal(p, valid_after), issuer};
+    const char *args[] = {mdm_sql_decimal(p, revoked_before), mdm_sql_decimal(p, valid_after),
+                          issuer};
     visit_t each = {visit, baton, mdm_result_ok()};
     const char *error = NULL;
     mdm_dbd_handle_t *handle;
@@ -527,10 +442,10 @@ static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const
 
     if (r.kind != MDM_OK)
         return r;
-    rc = mdm_dbd_select(handle, p, select_revoked, COUNT(args), args, CERTIFICATE_COLUMNS,
+    rc = mdm_dbd_select(handle, p, select_revoked, MDM_SQL_COUNT(args), args, CERTIFICATE_COLUMNS,
                         visit_row, &each, &error);
     mdm_dbd_release(handle, rc != 0);
-    return rc == 0 ? each.result : unavailable(p, "reading revoked certificates", error);
+    return rc == 0 ? each.result : mdm_sql_unavailable(p, "reading revoked certificates", error);
 }
 
 /* --- all --- */
@@ -538,14 +453,16 @@ static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const
 /* Two statements, each useful without the other. */
 static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_before)
 {
-    const char *before = decimal(p, expired_before);
+    const char *before = mdm_sql_decimal(p, expired_before);
     const char *args[] = {before, before};
     int rows;
-    mdm_result_t r = change(context, p, "sweeping challenges", sweep_challenges, &before, 1, &rows);
+    mdm_result_t r =
+        mdm_sql_change(context, p, "sweeping challenges", sweep_challenges, &before, 1, &rows);
 
     if (r.kind != MDM_OK)
         return r;
-    return change(context, p, "sweeping enrollments", sweep_enrollments, args, COUNT(args), &rows);
+    return mdm_sql_change(context, p, "sweeping enrollments", sweep_enrollments, args,
+                          MDM_SQL_COUNT(args), &rows);
 }
 
 const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
