@@ -9,6 +9,7 @@
 
 #include "mdm_device.h"
 #include "mdm_result.h"
+#include "mdm_text.h"
 
 /* offered → identifying → identified → delivered; nothing goes back. */
 typedef enum {
@@ -191,6 +192,7 @@ typedef struct mdm_world_t {
     const mdm_store_t *store;
     const mdm_directory_t *directory;
     const mdm_policy_t *policy;
+    const mdm_text_evaluator_t *texts; /* of expressions in profiles; NULL: there are none */
     /* What sets this site apart from others on the same store, and by which rules (policy,
      * directory, device CAs) it lets devices in: an enrollment is no good elsewhere. Never empty.
      */
