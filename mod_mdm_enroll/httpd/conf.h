@@ -197,6 +197,9 @@ mdm_server_conf_t *mdm_conf_server(const server_rec *s);
 /* "profile", "device", "scep", "ca", "crl". */
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint);
 
+/* 1 for those that may be reached by plain http. */
+int mdm_endpoint_is_plain(mdm_endpoint_t endpoint);
+
 /* A vhost as messages name it: with file and line. */
 const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s);
 

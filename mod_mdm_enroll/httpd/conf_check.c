@@ -136,34 +136,18 @@ static int has_endpoint(const mdm_server_conf_t *conf)
     return 0;
 }
 
-/* SCEP protects its own messages, certificates and CRLs are public: they may be plain http. The
- * first two may not. */
-static int needs_https(const mdm_server_conf_t *conf)
-{
-    return conf->endpoints[MDM_ENDPOINT_PROFILE].path || conf->endpoints[MDM_ENDPOINT_DEVICE].path;
-}
-
-/* The first endpoint from one kind to another that was written in a vhost; NULL if it has none. */
-static const mdm_place_t *own_among(const server_rec *s, const mdm_server_conf_t *conf,
-                                    mdm_endpoint_t first, mdm_endpoint_t last)
+/* The first endpoint that needs https, or (plain) that does not, of those that were written in s;
+ * in any vhost if that is NULL. NULL if there is none. */
+static const mdm_place_t *first_endpoint(const server_rec *s, const mdm_server_conf_t *conf,
+                                         int plain)
 {
     int i;
 
-    for (i = (int)first; i <= (int)last; i++)
-        if (conf->endpoints[i].path && conf->endpoints[i].server == s)
+    for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++)
+        if (conf->endpoints[i].path && (!s || conf->endpoints[i].server == s) &&
+            mdm_endpoint_is_plain((mdm_endpoint_t)i) == plain)
             return &conf->endpoints[i];
     return NULL;
-}
-
-/* Of those that need https. */
-static const mdm_place_t *own_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
-{
-    return own_among(s, conf, MDM_ENDPOINT_PROFILE, MDM_ENDPOINT_DEVICE);
-}
-
-static const mdm_place_t *own_plain_endpoint(const server_rec *s, const mdm_server_conf_t *conf)
-{
-    return own_among(s, conf, MDM_ENDPOINT_SCEP, MDM_ENDPOINT_CRL);
 }
 
 /* MDMEnrollBaseURL says that a proxy ends TLS, of the vhost in which it stands: a plain vhost that
@@ -172,7 +156,7 @@ static int has_https(apr_pool_t *p, const server_rec *s, const mdm_server_conf_t
                      const mdm_server_conf_t *main_conf)
 {
     const ap_directive_t *base_url = conf->where[MDM_SET_BASE_URL];
-    int own = own_endpoint(s, conf) || base_url != main_conf->where[MDM_SET_BASE_URL];
+    int own = first_endpoint(s, conf, 0) || base_url != main_conf->where[MDM_SET_BASE_URL];
 
     return (base_url && conf->where[MDM_SET_SIGNER] && own) || tls_is_on(p, s);
 }
@@ -406,8 +390,11 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
 /* What needs https was inherited, and is refused here. */
 static void serve_plain_only(mdm_server_conf_t *conf)
 {
-    if (conf->site)
-        conf->site->paths[MDM_ENDPOINT_PROFILE] = conf->site->paths[MDM_ENDPOINT_DEVICE] = NULL;
+    int i;
+
+    for (i = MDM_ENDPOINT_PROFILE; conf->site && i < MDM_ENDPOINT_COUNT; i++)
+        if (!mdm_endpoint_is_plain((mdm_endpoint_t)i))
+            conf->site->paths[i] = NULL;
 }
 
 /* 1 if nothing was found. */
@@ -426,11 +413,12 @@ static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
         if (!has_endpoint(conf))
             continue;
         check.server = s;
-        place = own_endpoint(s, conf);
-        if (needs_https(conf) && !has_https(ptemp, s, conf, mdm_conf_server(main_server))) {
+        place = first_endpoint(s, conf, 0);
+        if (first_endpoint(NULL, conf, 0) &&
+            !has_https(ptemp, s, conf, mdm_conf_server(main_server))) {
             if (place && s->is_virtual) {
                 tell_no_https(&check, conf, place);
-            } else if (s->is_virtual && own_plain_endpoint(s, conf)) {
+            } else if (s->is_virtual && first_endpoint(s, conf, 1)) {
                 check_server(&check, p, conf);
                 serve_plain_only(conf);
                 continue;
@@ -446,9 +434,7 @@ static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
         const mdm_server_conf_t *conf = mdm_conf_server(passed_over);
 
         check.server = passed_over;
-        place = &conf->endpoints[conf->endpoints[MDM_ENDPOINT_PROFILE].path ? MDM_ENDPOINT_PROFILE
-                                                                            : MDM_ENDPOINT_DEVICE];
-        tell_no_https(&check, conf, place);
+        tell_no_https(&check, conf, first_endpoint(NULL, conf, 0));
     }
     mdm_conf_server(main_server)->keys_wait = mdm_key_ring_deferred(check.keys);
     return !check.problems;

@@ -6,11 +6,35 @@
 #include <apr_fnmatch.h>
 #include <apr_strings.h>
 
-static const char *const names[MDM_ENDPOINT_COUNT] = {"", "profile", "device", "scep", "ca", "crl"};
+static const struct {
+    const char *name;
+    int plain; /* SCEP protects its own messages, certificates and CRLs are public */
+} kinds[MDM_ENDPOINT_COUNT] = {
+    [MDM_ENDPOINT_NONE] = {"", 0},         [MDM_ENDPOINT_PROFILE] = {"profile", 0},
+    [MDM_ENDPOINT_DEVICE] = {"device", 0}, [MDM_ENDPOINT_SCEP] = {"scep", 1},
+    [MDM_ENDPOINT_CA] = {"ca", 1},         [MDM_ENDPOINT_CRL] = {"crl", 1},
+};
 
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint)
 {
-    return names[endpoint];
+    return kinds[endpoint].name;
+}
+
+int mdm_endpoint_is_plain(mdm_endpoint_t endpoint)
+{
+    return kinds[endpoint].plain;
+}
+
+/* "profile, device, scep, ca or crl" */
+static const char *list_names(apr_pool_t *p)
+{
+    const char *list = kinds[MDM_ENDPOINT_PROFILE].name;
+    int i;
+
+    for (i = MDM_ENDPOINT_PROFILE + 1; i < MDM_ENDPOINT_COUNT; i++)
+        list =
+            apr_pstrcat(p, list, i + 1 < MDM_ENDPOINT_COUNT ? ", " : " or ", kinds[i].name, NULL);
+    return list;
 }
 
 /* The directive must stand directly in a <Location> with a plain path: only then do httpd's
@@ -55,7 +79,7 @@ static mdm_endpoint_t parse(const char *name)
     int i;
 
     for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++)
-        if (!ap_cstr_casecmp(name, names[i]))
+        if (!ap_cstr_casecmp(name, kinds[i].name))
             return (mdm_endpoint_t)i;
     return MDM_ENDPOINT_NONE;
 }
@@ -72,16 +96,14 @@ const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
     if (why)
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", why, NULL);
     if (endpoint == MDM_ENDPOINT_NONE)
-        return apr_psprintf(cmd->pool,
-                            "%s: \"%s\" is not an endpoint; wanted: profile, device, "
-                            "scep, ca or crl",
-                            cmd->cmd->name, kind);
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is not an endpoint; wanted: %s", cmd->cmd->name,
+                            kind, list_names(cmd->temp_pool));
     if (place->path)
         return apr_psprintf(cmd->pool,
                             "%s %s: there is one already, in <Location \"%s\"> (%s:%d); wanted: "
                             "one of each in a vhost",
-                            cmd->cmd->name, names[endpoint], place->path, place->where->filename,
-                            place->where->line_num);
+                            cmd->cmd->name, kinds[endpoint].name, place->path,
+                            place->where->filename, place->where->line_num);
     place->order = 0;
     for (i = MDM_ENDPOINT_PROFILE; i < MDM_ENDPOINT_COUNT; i++) {
         place->order += server->endpoints[i].path != NULL;
@@ -89,7 +111,7 @@ const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind)
             return apr_psprintf(cmd->pool,
                                 "%s %s: <Location \"%s\"> is the endpoint %s already (%s:%d); "
                                 "wanted: a path of its own for each",
-                                cmd->cmd->name, names[endpoint], cmd->path, names[i],
+                                cmd->cmd->name, kinds[endpoint].name, cmd->path, kinds[i].name,
                                 server->endpoints[i].where->filename,
                                 server->endpoints[i].where->line_num);
     }

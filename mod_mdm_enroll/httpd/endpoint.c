@@ -33,13 +33,12 @@ static mdm_endpoint_t endpoint_of(request_rec *r)
     return MDM_ENDPOINT_NONE;
 }
 
-/* SCEP protects its own messages; certificates and CRLs are public. */
 static int secure(request_rec *r, mdm_endpoint_t endpoint)
 {
     const mdm_site_t *site = mdm_conf_server(r->server)->site;
 
-    return site && ((endpoint != MDM_ENDPOINT_PROFILE && endpoint != MDM_ENDPOINT_DEVICE) ||
-                    site->base_url || ap_ssl_conn_is_ssl(r->connection));
+    return site &&
+           (mdm_endpoint_is_plain(endpoint) || site->base_url || ap_ssl_conn_is_ssl(r->connection));
 }
 
 int mdm_endpoint_store(request_rec *r)

@@ -199,7 +199,7 @@ BROKEN = {
                               f'<Location "{SCEP}"> is the endpoint scep already',
                               "wanted: a path of its own for each"),
     "unknown endpoint": Broken(location("/other", "enroll"), '"enroll" is not an endpoint',
-                               "wanted: profile, device, scep, ca or crl"),
+                               "wanted: profile, device, scep, "),
     "in Directory": Broken(location("/srv", "scep", "Directory"), "<Directory>",
                            'wanted: directly in <Location "/path">'),
     "in Files": Broken(location("scep", "scep", "Files"), "<Files>",
