@@ -347,7 +347,8 @@ static int set_names(X509 *cert, const mdm_ca_t *ca, const mdm_enrollment_t *row
     return add_name(subject, NID_organizationName, organization) &&
            add_name(subject, NID_organizationalUnitName,
                     purpose == MDM_PURPOSE_IDENTITY ? "Enrollment" : "MDM") &&
-           add_name(subject, NID_commonName, row->udid) && add_serial_name(subject, row->serial) &&
+           add_name(subject, NID_commonName, mdm_enrollment_device(row)) &&
+           (row->serial[0] == '\0' || add_serial_name(subject, row->serial)) &&
            X509_set_issuer_name(cert, X509_get_subject_name(ca->signer->cert));
 }
 

@@ -265,7 +265,7 @@ mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const 
     *row = apr_palloc(p, sizeof(**row));
     **row = (mdm_enrollment_t){
         .id = id,
-        .flow = "ota",
+        .flow = MDM_FLOW_OTA,
         .site = world->site,
         .rules = world->rules,
         .state = MDM_STATE_OFFERED,
@@ -286,13 +286,13 @@ mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const 
 
 mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world,
                                   const mdm_enrollment_t *row, const char *challenge,
-                                  apr_int64_t lifetime)
+                                  mdm_purpose_t purpose, apr_int64_t lifetime)
 {
     /* The row first: without its challenge it is dead and swept, never the other way round. */
     mdm_result_t r = world->store->enrollment_insert(world->store->context, p, row);
 
-    if (r.kind == MDM_OK)
-        r = mdm_challenge_store(p, world, challenge, row->id, MDM_PURPOSE_DEVICE, lifetime);
+    if (r.kind == MDM_OK && challenge != NULL)
+        r = mdm_challenge_store(p, world, challenge, row->id, purpose, lifetime);
     if (r.kind == MDM_OK)
         sweep_sometimes(p, world, row->created_at);
     return r;
@@ -354,6 +354,11 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
     return r;
 }
 
+const char *mdm_enrollment_device(const mdm_enrollment_t *row)
+{
+    return row->udid[0] != '\0' ? row->udid : row->id;
+}
+
 int mdm_enrollment_is_ended(const mdm_enrollment_t *row)
 {
     return row->expires_at < row->updated_at;
@@ -365,7 +370,7 @@ mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
     mdm_result_t r = mdm_result_ok();
 
     if (world->policy != NULL)
-        r = world->policy->check(world->policy->context, p, row->user, device);
+        r = world->policy->check(world->policy->context, p, row, device);
     if (r.kind == MDM_OK && world->directory != NULL)
         r = world->directory->check(world->directory->context, p, row->user);
     /* The refusal stands whether or not it can be noted. */

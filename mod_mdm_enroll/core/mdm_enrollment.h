@@ -35,11 +35,16 @@ int mdm_state_parse(const char *name, mdm_state_t *state);
 const char *mdm_purpose_name(mdm_purpose_t purpose);
 int mdm_purpose_parse(const char *name, mdm_purpose_t *purpose);
 
+/* How an enrollment comes to its profile: by the three phases of the Profile Service; or by its
+ * user, to whom it is given at once (mdm_direct.h). */
+#define MDM_FLOW_OTA "ota"
+#define MDM_FLOW_DIRECT "direct"
+
 /* Rows. Strings are never NULL, "" where not known yet. Times are seconds since 1970, UTC; 0 is
  * "never". */
 typedef struct mdm_enrollment_t {
     const char *id;   /* 32 lower-case hexadecimal digits, random */
-    const char *flow; /* "ota" */
+    const char *flow; /* MDM_FLOW_OTA or MDM_FLOW_DIRECT */
     const char *site; /* mdm_world_t.site and .rules of where it was offered */
     const char *rules;
     mdm_state_t state;
@@ -180,10 +185,11 @@ typedef struct mdm_directory_t {
     mdm_result_t (*check)(void *context, apr_pool_t *p, const char *user);
 } mdm_directory_t;
 
-/* May this user enroll this device? MDM_OK or MDM_MSG_POLICY_*. */
+/* May this user enroll this device in this way? Of the row user and flow count. MDM_OK or
+ * MDM_MSG_POLICY_*. */
 typedef struct mdm_policy_t {
     void *context;
-    mdm_result_t (*check)(void *context, apr_pool_t *p, const char *user,
+    mdm_result_t (*check)(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                           const mdm_device_t *device);
 } mdm_policy_t;
 
@@ -224,10 +230,11 @@ typedef struct mdm_world_t {
 mdm_result_t mdm_enrollment_make(apr_pool_t *p, const mdm_world_t *world, const char *user,
                                  apr_int64_t lifetime, mdm_enrollment_t **row);
 
-/* Store it with the hash of its phase-2 challenge, which lives as long. */
+/* Store it with the hash of the challenge that goes out with it, which lives as long; NULL: none
+ * does. */
 mdm_result_t mdm_enrollment_offer(apr_pool_t *p, const mdm_world_t *world,
                                   const mdm_enrollment_t *row, const char *challenge,
-                                  apr_int64_t lifetime);
+                                  mdm_purpose_t purpose, apr_int64_t lifetime);
 
 /* A fresh one-time secret: 256 random bits, 43 characters of base64url. NULL if the source failed.
  */
@@ -266,6 +273,9 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
 /* Why a row is no good here, for a log line: it was offered at another site or under other rules.
  * NULL if it was offered here. */
 const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row);
+
+/* What certificates call its device: the UDID; the enrollment's id where none is known. */
+const char *mdm_enrollment_device(const mdm_enrollment_t *row);
 
 /* 1 if an administrator ended it: nothing is issued for it any more. What ends a row so leaves
  * expires_at before updated_at, which nothing else does. */

@@ -72,7 +72,7 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     if (r.kind == MDM_OK)
         r = sign(p, request, xml, len, &made);
     if (r.kind == MDM_OK)
-        r = mdm_enrollment_offer(p, world, row, challenge, settings->lifetime);
+        r = mdm_enrollment_offer(p, world, row, challenge, MDM_PURPOSE_DEVICE, settings->lifetime);
     if (r.kind == MDM_OK)
         *reply = made;
     return r;

@@ -118,8 +118,8 @@ static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *se
     append_rdn(p, subject, "O", settings->organization);
     if (scep->unit != NULL)
         append_rdn(p, subject, "OU", scep->unit);
-    append_rdn(p, subject, "CN", row->udid);
-    if (scep->serial != NULL)
+    append_rdn(p, subject, "CN", mdm_enrollment_device(row));
+    if (scep->serial != NULL && scep->serial[0] != '\0')
         append_rdn(p, subject, OID_SERIAL_NUMBER, scep->serial);
     mdm_plist_set_integer(content, "Keysize", 2048);
     mdm_plist_set_integer(content, "Key Usage", 5); /* signs, and is encrypted to */
@@ -249,37 +249,75 @@ static mdm_plist_t *mdm_payload(apr_pool_t *p, const mdm_profile_settings_t *set
     return payload;
 }
 
+/* The payloads of the final profile. */
+static mdm_result_t make_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                  const mdm_world_t *world, const mdm_enrollment_t *row,
+                                  const mdm_profile_scep_t *scep, mdm_plist_t **payloads)
+{
+    const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *made;
+
+    if (uuid == NULL || scep_uuid == NULL)
+        return mdm_random_failed(p);
+    made = mdm_plist_array(p);
+    append_certificates(p, settings, made);
+    mdm_plist_append(made, scep_payload(p, settings, row, scep_uuid, scep));
+    mdm_plist_append(made, mdm_payload(p, settings, uuid, scep_uuid));
+    *payloads = made;
+    return mdm_result_ok();
+}
+
+/* The final profile, still without its payloads. */
+static mdm_result_t make_outside(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                 const mdm_world_t *world, mdm_plist_t **profile)
+{
+    const char *uuid = mdm_random_uuid(p, world);
+
+    if (uuid == NULL)
+        return mdm_random_failed(p);
+    *profile =
+        common(p, settings, "Configuration", "", uuid,
+               apr_pstrcat(p, settings->organization, " device management", NULL),
+               apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
+    mdm_schema_apply(p, *profile, settings->configuration);
+    return mdm_result_ok();
+}
+
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
                                   const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
 {
-    const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *payloads;
+    mdm_result_t r = make_payloads(p, settings, world, row, scep, &payloads);
 
-    if (uuid == NULL || scep_uuid == NULL)
-        return mdm_random_failed(p);
-    payloads = mdm_plist_array(p);
-    append_certificates(p, settings, payloads);
-    mdm_plist_append(payloads, scep_payload(p, settings, row, scep_uuid, scep));
-    mdm_plist_append(payloads, mdm_payload(p, settings, uuid, scep_uuid));
-    return to_xml(p, payloads, xml, len);
+    return r.kind == MDM_OK ? to_xml(p, payloads, xml, len) : r;
 }
 
 mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                     const mdm_world_t *world, const unsigned char *encrypted,
                                     apr_size_t encrypted_len, const char **xml, apr_size_t *len)
 {
-    const char *uuid = mdm_random_uuid(p, world);
     mdm_plist_t *profile;
+    mdm_result_t r = make_outside(p, settings, world, &profile);
 
-    if (uuid == NULL)
-        return mdm_random_failed(p);
-    profile =
-        common(p, settings, "Configuration", "", uuid,
-               apr_pstrcat(p, settings->organization, " device management", NULL),
-               apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
-    mdm_schema_apply(p, profile, settings->configuration);
+    if (r.kind != MDM_OK)
+        return r;
     mdm_plist_set_data(profile, "EncryptedPayloadContent", encrypted, encrypted_len);
+    return to_xml(p, profile, xml, len);
+}
+
+mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                const mdm_world_t *world, const mdm_enrollment_t *row,
+                                const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
+{
+    mdm_plist_t *profile, *payloads;
+    mdm_result_t r = make_outside(p, settings, world, &profile);
+
+    if (r.kind == MDM_OK)
+        r = make_payloads(p, settings, world, row, scep, &payloads);
+    if (r.kind != MDM_OK)
+        return r;
+    mdm_plist_set(profile, "PayloadContent", payloads);
     return to_xml(p, profile, xml, len);
 }
 

@@ -81,6 +81,12 @@ mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t 
                                     const mdm_world_t *world, const unsigned char *encrypted,
                                     apr_size_t encrypted_len, const char **xml, apr_size_t *len);
 
+/* The same profile for a device that nobody has seen yet: not encrypted, there is no key to encrypt
+ * it to. */
+mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                const mdm_world_t *world, const mdm_enrollment_t *row,
+                                const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len);
+
 /* For devices that do not trust the site's TLS certificate yet: a Configuration with nothing but
  * the certificates, of which there must be some. Its PayloadIdentifier is the settings' with
  * ".trust" behind it. */

@@ -164,6 +164,13 @@ static mdm_result_t still_open(const turn_t *turn, const mdm_enrollment_t *row, 
 
 /* --- by a challenge --- */
 
+/* The device comes for the identity of the profile that its user was given: with that it is
+ * delivered. */
+static int is_direct_offer(const mdm_enrollment_t *row)
+{
+    return row->state == MDM_STATE_OFFERED && strcmp(row->flow, MDM_FLOW_DIRECT) == 0;
+}
+
 /* May this request have a certificate at this point of the enrollment? */
 static mdm_result_t check_turn(const turn_t *turn, const mdm_challenge_t *challenge,
                                const mdm_enrollment_t *row)
@@ -177,7 +184,7 @@ static mdm_result_t check_turn(const turn_t *turn, const mdm_challenge_t *challe
             return mdm_result_ok();
         break;
     case MDM_PURPOSE_MDM:
-        if (row->state == MDM_STATE_DELIVERED)
+        if (row->state == MDM_STATE_DELIVERED || is_direct_offer(row))
             return mdm_result_ok();
         break;
     default:
@@ -295,6 +302,24 @@ static mdm_result_t identify(const turn_t *turn, const mdm_challenge_t *challeng
     }
 }
 
+/* A copy of the request may have been faster, or a request with the same challenge, which is judged
+ * by still_spent(). */
+static mdm_result_t deliver(const turn_t *turn, const mdm_enrollment_t *row)
+{
+    mdm_enrollment_t *seen = NULL, next = *row;
+    mdm_result_t r, again;
+
+    next.state = MDM_STATE_DELIVERED;
+    r = mdm_enrollment_advance(turn->p, turn->world, &next, row->state, row->identity_fingerprint,
+                               turn->rules->lifetime);
+    if (r.message != MDM_MSG_ENROLLMENT_STATE)
+        return r;
+    again = turn->store->enrollment_get(turn->store->context, turn->p, row->id, &seen);
+    if (again.kind != MDM_OK)
+        return again;
+    return seen != NULL && seen->state == MDM_STATE_DELIVERED ? mdm_result_ok() : r;
+}
+
 /* The challenge and its row, if the request may go on with them. */
 static mdm_result_t admit(const turn_t *turn, mdm_challenge_t **challenge, mdm_enrollment_t **row)
 {
@@ -330,6 +355,8 @@ static mdm_result_t settle(const turn_t *turn, const mdm_challenge_t *challenge,
         r = still_spent(turn, challenge, cert);
     if (r.kind == MDM_OK && challenge->purpose == MDM_PURPOSE_IDENTITY)
         r = identify(turn, challenge, row, cert);
+    if (r.kind == MDM_OK && is_direct_offer(row))
+        r = deliver(turn, row);
     if (r.kind == MDM_OK && had_others(turn, challenge))
         r = supersede(turn, row, challenge->hash);
     return r;

@@ -29,9 +29,10 @@ typedef enum {
     MDM_ENDPOINT_DEVICE,
     MDM_ENDPOINT_SCEP,
     MDM_ENDPOINT_CA,
-    MDM_ENDPOINT_CRL
+    MDM_ENDPOINT_CRL,
+    MDM_ENDPOINT_DIRECT,
+    MDM_ENDPOINT_COUNT
 } mdm_endpoint_t;
-#define MDM_ENDPOINT_COUNT 6
 
 /* The server-level directives. */
 typedef enum {
@@ -194,7 +195,7 @@ void *mdm_conf_merge_server(apr_pool_t *p, void *base, void *add);
 
 mdm_server_conf_t *mdm_conf_server(const server_rec *s);
 
-/* "profile", "device", "scep", "ca", "crl". */
+/* "profile", "device" … */
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint);
 
 /* 1 for those that may be reached by plain http. */

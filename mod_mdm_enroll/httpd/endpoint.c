@@ -57,6 +57,12 @@ int mdm_endpoint_access(request_rec *r)
     return endpoint != MDM_ENDPOINT_NONE && !secure(r, endpoint) ? OK : DECLINED;
 }
 
+/* Where somebody signs in. */
+static int is_for_people(mdm_endpoint_t endpoint)
+{
+    return endpoint == MDM_ENDPOINT_PROFILE || endpoint == MDM_ENDPOINT_DIRECT;
+}
+
 /* What mod_ssl says of a user whose name it took from a certificate (SSLUserName). */
 static int named_by_certificate(const request_rec *r)
 {
@@ -70,7 +76,7 @@ static void remember(request_rec *r)
 
 int mdm_endpoint_remember(request_rec *r)
 {
-    if (endpoint_of(r) == MDM_ENDPOINT_PROFILE && r->user && !named_by_certificate(r))
+    if (is_for_people(endpoint_of(r)) && r->user && !named_by_certificate(r))
         remember(r);
     return DECLINED;
 }
@@ -79,7 +85,7 @@ int mdm_endpoint_remember_certificate(request_rec *r)
 {
     const char *verified;
 
-    if (endpoint_of(r) != MDM_ENDPOINT_PROFILE || !r->user || !named_by_certificate(r))
+    if (!is_for_people(endpoint_of(r)) || !r->user || !named_by_certificate(r))
         return DECLINED;
     verified = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, "SSL_CLIENT_VERIFY");
     if (verified && !strcmp(verified, "SUCCESS"))
@@ -133,6 +139,8 @@ static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
         return mdm_endpoint_ca(call);
     case MDM_ENDPOINT_CRL:
         return mdm_endpoint_crl(call);
+    case MDM_ENDPOINT_DIRECT:
+        return mdm_endpoint_direct(call);
     default:
         return DECLINED;
     }
@@ -152,9 +160,9 @@ static mdm_result_t check_https(request_rec *r, mdm_endpoint_t endpoint)
 
 int mdm_endpoint_refuse(request_rec *r, mdm_result_t result)
 {
-    /* At the one endpoint that a browser comes to, a person reads the answer as it is. */
-    return endpoint_of(r) == MDM_ENDPOINT_PROFILE ? mdm_http_refuse_page(r, result)
-                                                  : mdm_http_refuse(r, result);
+    /* Where a browser comes to, a person reads the answer as it is. */
+    return is_for_people(endpoint_of(r)) ? mdm_http_refuse_page(r, result)
+                                         : mdm_http_refuse(r, result);
 }
 
 int mdm_endpoint_handle(request_rec *r)
@@ -235,9 +243,10 @@ int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_repl
 {
     request_rec *r = call->r;
     const mdm_device_t *device = facts->device;
+    const char *direct = endpoint_of(r) == MDM_ENDPOINT_DIRECT ? "direct" : NULL;
     const char *about;
 
-    mdm_http_variable(r, "MDM_PHASE", facts->phase ? apr_itoa(r->pool, facts->phase) : NULL);
+    mdm_http_variable(r, "MDM_PHASE", facts->phase ? apr_itoa(r->pool, facts->phase) : direct);
     mdm_http_variable(r, "MDM_ENROLLMENT", facts->enrollment);
     mdm_http_variable(r, "MDM_USER", facts->user);
     mdm_http_device(r, device);
@@ -246,7 +255,8 @@ int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_repl
     about = device ? apr_psprintf(r->pool, ", UDID %s, serial %s, product %s", device->udid,
                                   device->serial, mdm_result_quote_text(r->pool, device->product))
                    : "";
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "phase %d: enrollment %s, user %s%s", facts->phase,
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "%s: enrollment %s, user %s%s",
+                  direct ? direct : apr_psprintf(r->pool, "phase %d", facts->phase),
                   facts->enrollment, facts->user, about);
     return mdm_http_send(r, MDM_PROFILE_TYPE, reply->body, reply->len);
 }

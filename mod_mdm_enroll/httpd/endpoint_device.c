@@ -37,6 +37,7 @@ int mdm_endpoint_device(mdm_call_t *call)
     mdm_result_t result;
     int status;
 
+    mdm_http_variable(r, "MDM_FLOW", MDM_FLOW_OTA);
     if (r->method_number != M_POST)
         return mdm_http_not_allowed(r, M_POST, -1);
     status = mdm_http_read(r, MDM_OTA_MAX_BYTES, &message, &len);

@@ -7,8 +7,8 @@
 
 #include "http.h"
 
-static const char *const variables[] = {"MDM_UDID",       "MDM_SERIAL", "MDM_PRODUCT",
-                                        "MDM_OS_VERSION", "MDM_USER",   NULL};
+static const char *const variables[] = {"MDM_UDID", "MDM_SERIAL", "MDM_PRODUCT", "MDM_OS_VERSION",
+                                        "MDM_USER", "MDM_FLOW",   NULL};
 
 static const char *variable_value(ap_expr_eval_ctx_t *ctx, const void *name)
 {
@@ -31,14 +31,15 @@ int mdm_policy_expr_lookup(ap_expr_lookup_parms *parms)
     return DECLINED;
 }
 
-mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const char *user,
+mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                    const mdm_device_t *device)
 {
     const mdm_policy_expr_t *policy = context;
     mdm_result_t result;
     int i;
 
-    mdm_http_variable(policy->r, "MDM_USER", user);
+    mdm_http_variable(policy->r, "MDM_USER", row->user);
+    mdm_http_variable(policy->r, "MDM_FLOW", row->flow);
     mdm_http_device(policy->r, device);
     for (i = 0; i < policy->requirements->nelts; i++) {
         const mdm_requirement_t *one = APR_ARRAY_IDX(policy->requirements, i, mdm_requirement_t *);
@@ -56,7 +57,7 @@ mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const char *use
                 "MDMEnrollRequire \"%s\" (%s:%u) does not hold for user %s, UDID %s, serial %s, "
                 "product %s, OS %s",
                 one->source, one->expression->filename, one->expression->line_number,
-                mdm_result_quote_text(p, user), mdm_result_quote_text(p, device->udid),
+                mdm_result_quote_text(p, row->user), mdm_result_quote_text(p, device->udid),
                 mdm_result_quote_text(p, device->serial), mdm_result_quote_text(p, device->product),
                 mdm_result_quote_text(p, device->os_version));
             if (one->text)

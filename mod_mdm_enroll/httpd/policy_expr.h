@@ -26,11 +26,11 @@ typedef struct mdm_policy_expr_t {
 /* mdm_policy_t.check: all requirements hold. MDM_MSG_POLICY_REFUSED otherwise, with the text of the
  * first that does not; MDM_MSG_POLICY_EXPRESSION if one cannot be evaluated. Sets the variables
  * that expressions read. */
-mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const char *user,
+mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                    const mdm_device_t *device);
 
-/* Hook expr_lookup: makes %{MDM_UDID}, %{MDM_SERIAL}, %{MDM_PRODUCT}, %{MDM_OS_VERSION} and
- * %{MDM_USER} known to every expression of httpd; they are empty until known. */
+/* Hook expr_lookup: makes %{MDM_UDID}, %{MDM_SERIAL}, %{MDM_PRODUCT}, %{MDM_OS_VERSION},
+ * %{MDM_USER} and %{MDM_FLOW} known to every expression of httpd; they are empty until known. */
 int mdm_policy_expr_lookup(ap_expr_lookup_parms *parms);
 
 #endif

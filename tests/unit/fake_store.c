@@ -609,13 +609,13 @@ static mdm_result_t ask_directory(void *context, apr_pool_t *p, const char *user
     return mdm_result_make(p, fake->directory_answer, "the fake directory was told to refuse");
 }
 
-static mdm_result_t ask_policy(void *context, apr_pool_t *p, const char *user,
+static mdm_result_t ask_policy(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                const mdm_device_t *device)
 {
     fake_world_t *fake = context;
 
     fake->policy_calls++;
-    fake->asked_user = user;
+    fake->asked_user = row->user;
     fake->asked_device = device;
     if (fake->policy_answer == MDM_MSG_NONE)
         return mdm_result_ok();

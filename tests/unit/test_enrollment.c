@@ -34,7 +34,8 @@ static mdm_result_t offer(fake_world_t *fake, const char *user, mdm_enrollment_t
     *challenge = mdm_challenge_make(pki_pool, &fake->world);
     if (*challenge == NULL)
         return mdm_random_failed(pki_pool);
-    return mdm_enrollment_offer(pki_pool, &fake->world, *row, *challenge, LIFETIME);
+    return mdm_enrollment_offer(pki_pool, &fake->world, *row, *challenge, MDM_PURPOSE_DEVICE,
+                                LIFETIME);
 }
 
 static mdm_enrollment_t *offered(fake_world_t *fake, const char **challenge)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The enrollment profile without phases. Depends on mdm_cms, mdm_device, mdm_enrollment,
+ * mdm_identity and mdm_profile.
+ */
+#include "mdm_direct.h"
+
+#include "mdm_cms.h"
+#include "mdm_device.h"
+
+/* The profile, signed. */
+static mdm_result_t make_reply(apr_pool_t *p, const mdm_ota_settings_t *settings,
+                               const mdm_world_t *world, const mdm_ota_request_t *request,
+                               const mdm_enrollment_t *row, const char *secret,
+                               mdm_ota_reply_t *reply)
+{
+    mdm_profile_scep_t scep;
+    const unsigned char *der;
+    const char *xml;
+    apr_size_t len;
+    mdm_result_t r = mdm_identity_payload(p, settings->mdm_identity, row, MDM_PURPOSE_MDM,
+                                          request->scep_url, secret, &scep);
+
+    if (r.kind == MDM_OK)
+        r = mdm_profile_direct(p, &settings->profile, world, row, &scep, &xml, &len);
+    if (r.kind == MDM_OK)
+        r = mdm_cms_sign(p, request->signer, xml, len, &der, &len);
+    if (r.kind == MDM_OK)
+        *reply = (mdm_ota_reply_t){(const char *)der, len};
+    return r;
+}
+
+mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
+                              const mdm_world_t *world, const mdm_ota_request_t *request,
+                              const char *user, mdm_ota_reply_t *reply, mdm_ota_facts_t *facts)
+{
+    mdm_enrollment_t *row = NULL;
+    mdm_ota_reply_t made = {NULL, 0};
+    const char *secret = NULL;
+    mdm_result_t r;
+
+    *facts = (mdm_ota_facts_t){.enrollment = "", .user = user != NULL ? user : ""};
+    r = mdm_enrollment_make(p, world, user, settings->lifetime, &row);
+    if (r.kind != MDM_OK)
+        return r;
+    row->flow = MDM_FLOW_DIRECT;
+    facts->enrollment = row->id;
+    r = mdm_enrollment_allowed(p, world, row, mdm_device_known(p, "", "", "", ""));
+    if (r.kind != MDM_OK)
+        return r;
+    if (!mdm_identity_foreign(settings->mdm_identity)) {
+        secret = mdm_challenge_make(p, world);
+        if (secret == NULL)
+            return mdm_random_failed(p);
+    }
+    r = make_reply(p, settings, world, request, row, secret, &made);
+    if (r.kind == MDM_OK)
+        r = mdm_enrollment_offer(p, world, row, secret, MDM_PURPOSE_MDM, settings->lifetime);
+    if (r.kind == MDM_OK)
+        *reply = made;
+    return r;
+}
