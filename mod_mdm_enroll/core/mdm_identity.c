@@ -65,6 +65,7 @@ mdm_result_t mdm_identity_payload(apr_pool_t *p, const mdm_identity_t *identity,
                                     .fingerprint_len = identity->fingerprint_len};
         if (purpose == MDM_PURPOSE_IDENTITY) {
             made.unit = mdm_pin_unit(p, secret);
+            made.unit_needed = 1;
         } else {
             made.unit = "MDM";
             made.serial = row->serial;

@@ -67,7 +67,7 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     challenge = mdm_challenge_make(p, world);
     if (challenge == NULL)
         return mdm_random_failed(p);
-    r = mdm_profile_service(p, &settings->profile, world, request->device_url, challenge, &xml,
+    r = mdm_profile_service(p, &settings->profile, world, row, request->device_url, challenge, &xml,
                             &len);
     if (r.kind == MDM_OK)
         r = sign(p, request, xml, len, &made);
@@ -327,7 +327,7 @@ static mdm_result_t enrollment_reply(const turn_t *turn, const mdm_enrollment_t 
         r = mdm_cms_encrypt(turn->p, turn->signer, turn->settings->cipher, xml, len, &encrypted,
                             &len);
     if (r.kind == MDM_OK)
-        r = mdm_profile_enrollment(turn->p, profile, turn->world, encrypted, len, &xml, &len);
+        r = mdm_profile_enrollment(turn->p, profile, turn->world, row, encrypted, len, &xml, &len);
     return r.kind != MDM_OK ? r : sign(turn->p, turn->request, xml, len, reply);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Payloads and profiles, from settings. Keys and types are those of Apple's schemas. Depends on
- * mdm_plist, mdm_schema, mdm_x509 and the random source of mdm_enrollment.
+ * mdm_plist, mdm_schema, mdm_system, mdm_x509 and the random source of mdm_enrollment.
  */
 #include "mdm_profile.h"
 
@@ -8,6 +8,8 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+
+#include "mdm_system.h"
 
 /* All rights of com.apple.mdm. */
 #define ACCESS_RIGHTS_ALL 8191
@@ -41,6 +43,12 @@ static mdm_plist_t *common(apr_pool_t *p, const mdm_profile_settings_t *settings
     return dict;
 }
 
+static mdm_schema_target_t target_of(const mdm_world_t *world, const mdm_enrollment_t *row)
+{
+    return (mdm_schema_target_t){
+        .system = mdm_system_of(row->product, row->os_version), .texts = world->texts, .row = row};
+}
+
 static mdm_result_t to_xml(apr_pool_t *p, const mdm_plist_t *node, const char **xml,
                            apr_size_t *len)
 {
@@ -69,11 +77,14 @@ static const apr_array_header_t *pick(apr_pool_t *p, const apr_array_header_t *s
 }
 
 mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                 const mdm_world_t *world, const char *device_url,
-                                 const char *challenge, const char **xml, apr_size_t *len)
+                                 const mdm_world_t *world, const mdm_enrollment_t *row,
+                                 const char *device_url, const char *challenge, const char **xml,
+                                 apr_size_t *len)
 {
+    const mdm_schema_target_t target = target_of(world, row);
     const char *uuid = mdm_random_uuid(p, world);
     mdm_plist_t *profile, *content, *attributes;
+    mdm_result_t r;
 
     if (uuid == NULL)
         return mdm_random_failed(p);
@@ -81,7 +92,9 @@ mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *se
         common(p, settings, "Profile Service", ".profile-service", uuid,
                apr_pstrcat(p, settings->organization, " device enrollment", NULL),
                apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
-    mdm_schema_apply(p, profile, settings->profile_service);
+    r = mdm_schema_apply(p, profile, settings->profile_service, &target);
+    if (r.kind != MDM_OK)
+        return r;
     content = mdm_plist_dict(p);
     mdm_plist_set_string(content, "URL", device_url);
     attributes = mdm_plist_array(p);
@@ -105,15 +118,11 @@ static void append_rdn(apr_pool_t *p, mdm_plist_t *subject, const char *type, co
     mdm_plist_append(subject, rdn);
 }
 
-static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                 const mdm_enrollment_t *row, const char *uuid,
-                                 const mdm_profile_scep_t *scep)
+/* The module's own, which the settings may replace. */
+static mdm_plist_t *scep_subject(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                 const mdm_enrollment_t *row, const mdm_profile_scep_t *scep)
 {
-    mdm_plist_t *payload = common(
-        p, settings, "com.apple.security.scep", ".scep", uuid,
-        apr_pstrcat(p, settings->organization, " device identity", NULL),
-        apr_pstrcat(p, "Gets this device its certificate of ", settings->organization, ".", NULL));
-    mdm_plist_t *content = mdm_plist_dict(p), *subject = mdm_plist_array(p);
+    mdm_plist_t *subject = mdm_plist_array(p);
 
     append_rdn(p, subject, "O", settings->organization);
     if (scep->unit != NULL)
@@ -121,31 +130,77 @@ static mdm_plist_t *scep_payload(apr_pool_t *p, const mdm_profile_settings_t *se
     append_rdn(p, subject, "CN", mdm_enrollment_device(row));
     if (scep->serial != NULL && scep->serial[0] != '\0')
         append_rdn(p, subject, OID_SERIAL_NUMBER, scep->serial);
+    return subject;
+}
+
+static mdm_result_t scep_content(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                 const mdm_schema_target_t *target, const mdm_profile_scep_t *scep,
+                                 mdm_plist_t *content)
+{
+    static const char type[] = "com.apple.security.scep";
+    mdm_result_t r;
+
+    mdm_plist_set(content, "Subject", scep_subject(p, settings, target->row, scep));
     mdm_plist_set_integer(content, "Keysize", 2048);
-    mdm_plist_set_integer(content, "Key Usage", 5); /* signs, and is encrypted to */
-    mdm_plist_set_boolean(content, "KeyIsExtractable", 0);
-    /* Keys that begin with "Payload" are the payload's, all others are of its content. */
-    mdm_schema_apply(p, payload, pick(p, settings->scep, "Payload", 1));
-    mdm_schema_apply(p, content, pick(p, settings->scep, "Payload", 0));
+    if (mdm_schema_knows_key(type, "Key Usage", target->system))
+        mdm_plist_set_integer(content, "Key Usage", 5); /* signs, and is encrypted to */
+    if (mdm_schema_knows_key(type, "KeyIsExtractable", target->system))
+        mdm_plist_set_boolean(content, "KeyIsExtractable", 0);
+    r = mdm_schema_apply(p, content, pick(p, settings->scep, "Payload", 0), target);
+    if (r.kind != MDM_OK)
+        return r;
+    if (scep->unit_needed && mdm_schema_find(settings->scep, "Subject") != NULL)
+        append_rdn(p, mdm_plist_get(content, "Subject"), "OU", scep->unit);
     mdm_plist_set_string(content, "URL", scep->url);
     if (scep->name != NULL)
         mdm_plist_set_string(content, "Name", scep->name);
     if (scep->fingerprint != NULL)
         mdm_plist_set_data(content, "CAFingerprint", scep->fingerprint, scep->fingerprint_len);
-    mdm_plist_set(content, "Subject", subject);
     if (scep->challenge != NULL)
         mdm_plist_set_string(content, "Challenge", scep->challenge);
     mdm_plist_set_string(content, "Key Type", "RSA");
+    return r;
+}
+
+static mdm_result_t append_scep(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                const mdm_schema_target_t *target, const char *uuid,
+                                const mdm_profile_scep_t *scep, mdm_plist_t *payloads)
+{
+    mdm_plist_t *payload = common(
+        p, settings, "com.apple.security.scep", ".scep", uuid,
+        apr_pstrcat(p, settings->organization, " device identity", NULL),
+        apr_pstrcat(p, "Gets this device its certificate of ", settings->organization, ".", NULL));
+    mdm_plist_t *content = mdm_plist_dict(p);
+    mdm_result_t r;
+
+    /* Keys that begin with "Payload" are the payload's, all others are of its content. */
+    r = mdm_schema_apply(p, payload, pick(p, settings->scep, "Payload", 1), target);
+    if (r.kind == MDM_OK)
+        r = scep_content(p, settings, target, scep, content);
+    if (r.kind != MDM_OK)
+        return r;
     mdm_plist_set(payload, "PayloadContent", content);
-    return payload;
+    mdm_plist_append(payloads, payload);
+    return r;
+}
+
+/* A Mac installs what nobody else scoped for the user who is logged in, where MDM finds neither
+ * identity nor payload. */
+static void set_scope(mdm_plist_t *profile, const mdm_schema_target_t *target)
+{
+    if (target->system.platform == MDM_PLATFORM_MACOS &&
+        mdm_schema_knows_key("Configuration", "PayloadScope", target->system))
+        mdm_plist_set_string(profile, "PayloadScope", "System");
 }
 
 mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
                                   const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
 {
+    const mdm_schema_target_t target = target_of(world, row);
     const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *profile, *content;
+    mdm_result_t r;
 
     if (uuid == NULL || scep_uuid == NULL)
         return mdm_random_failed(p);
@@ -153,9 +208,14 @@ mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *s
                      apr_pstrcat(p, settings->organization, " device identity", NULL),
                      apr_pstrcat(p, "Identifies this device to ", settings->organization,
                                  " for its enrollment.", NULL));
+    set_scope(profile, &target);
+    r = mdm_schema_apply(p, profile, pick(p, settings->configuration, "PayloadScope", 1), &target);
     /* Exactly one payload, and one that yields an identity, or the device refuses the profile. */
     content = mdm_plist_array(p);
-    mdm_plist_append(content, scep_payload(p, settings, row, scep_uuid, scep));
+    if (r.kind == MDM_OK)
+        r = append_scep(p, settings, &target, scep_uuid, scep, content);
+    if (r.kind != MDM_OK)
+        return r;
     mdm_plist_set(profile, "PayloadContent", content);
     return to_xml(p, profile, xml, len);
 }
@@ -198,9 +258,11 @@ mdm_result_t mdm_profile_add_certificate(apr_pool_t *p, apr_array_header_t *cert
     return mdm_result_ok();
 }
 
-static void append_certificates(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                mdm_plist_t *payloads)
+static mdm_result_t append_certificates(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                        const mdm_schema_target_t *target, mdm_plist_t *payloads)
 {
+    mdm_result_t r = mdm_result_ok();
+
     for (int i = 0; settings->certificates != NULL && i < settings->certificates->nelts; i++) {
         const mdm_profile_certificate_t *cert =
             &APR_ARRAY_IDX(settings->certificates, i, mdm_profile_certificate_t);
@@ -209,96 +271,133 @@ static void append_certificates(apr_pool_t *p, const mdm_profile_settings_t *set
                    cert->suffix, cert->uuid, cert->name,
                    cert->root ? "A root certificate." : "An intermediate certificate.");
 
+        r = mdm_schema_apply(p, payload, cert->root ? settings->root : settings->pkcs1, target);
+        if (r.kind != MDM_OK)
+            return r;
         mdm_plist_set_data(payload, "PayloadContent", cert->der, cert->der_len);
         mdm_plist_append(payloads, payload);
     }
+    return r;
 }
 
-static int is_byod(const apr_array_header_t *settings)
+/* Apple: "must be present when managing … macOS devices"; the capability cannot come later. */
+static void set_capabilities(apr_pool_t *p, mdm_plist_t *payload, const mdm_profile_settings_t *s,
+                             const mdm_schema_target_t *target)
 {
-    int byod = 0;
+    mdm_plist_t *capabilities;
 
-    for (int i = 0; settings != NULL && i < settings->nelts; i++) {
-        const mdm_setting_t *s = APR_ARRAY_IDX(settings, i, const mdm_setting_t *);
-        if (strcmp(s->key, "EnrollmentMode") == 0)
-            byod = strcmp(s->string, "BYOD") == 0;
-    }
-    return byod;
+    if (target->system.platform != MDM_PLATFORM_MACOS ||
+        mdm_schema_find(s->mdm, "ServerCapabilities") != NULL)
+        return;
+    capabilities = mdm_plist_array(p);
+    mdm_plist_append_string(capabilities, "com.apple.mdm.per-user-connections");
+    mdm_plist_set(payload, "ServerCapabilities", capabilities);
 }
 
-static mdm_plist_t *mdm_payload(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                const char *uuid, const char *identity_uuid)
+/* A device cancels an enrollment in mode BYOD that names rights. */
+static mdm_result_t set_rights(apr_pool_t *p, mdm_plist_t *payload, const mdm_profile_settings_t *s,
+                               const mdm_schema_target_t *target)
+{
+    const char *mode = mdm_plist_string(mdm_plist_get(payload, "EnrollmentMode"));
+
+    if (mode != NULL && strcmp(mode, "BYOD") == 0)
+        return mdm_result_ok();
+    mdm_plist_set_integer(payload, "AccessRights", ACCESS_RIGHTS_ALL);
+    return mdm_schema_apply(p, payload, pick(p, s->mdm, "AccessRights", 1), target);
+}
+
+static mdm_result_t append_mdm(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                               const mdm_schema_target_t *target, const char *uuid,
+                               const char *identity_uuid, mdm_plist_t *payloads)
 {
     mdm_plist_t *payload =
         common(p, settings, "com.apple.mdm", ".mdm", uuid,
                apr_pstrcat(p, settings->organization, " device management", NULL),
                apr_pstrcat(p, "Lets ", settings->organization, " manage this device.", NULL));
+    const char *server = NULL, *checkin = NULL;
+    mdm_result_t r;
 
-    /* A device cancels an enrollment in this mode that names rights. */
-    if (is_byod(settings->mdm)) {
-        mdm_schema_apply(p, payload, pick(p, settings->mdm, "AccessRights", 0));
-    } else {
-        mdm_plist_set_integer(payload, "AccessRights", ACCESS_RIGHTS_ALL);
-        mdm_schema_apply(p, payload, settings->mdm);
-    }
+    r = mdm_schema_apply(p, payload, pick(p, settings->mdm, "AccessRights", 0), target);
+    if (r.kind == MDM_OK)
+        r = set_rights(p, payload, settings, target);
+    if (r.kind == MDM_OK)
+        r = mdm_schema_url(p, settings->server_url, target, &server);
+    if (r.kind == MDM_OK && settings->checkin_url != NULL)
+        r = mdm_schema_url(p, settings->checkin_url, target, &checkin);
+    if (r.kind != MDM_OK)
+        return r;
+    set_capabilities(p, payload, settings, target);
     mdm_plist_set_string(payload, "IdentityCertificateUUID", identity_uuid);
     mdm_plist_set_string(payload, "Topic", settings->topic);
-    mdm_plist_set_string(payload, "ServerURL", settings->server_url);
-    if (settings->checkin_url != NULL)
-        mdm_plist_set_string(payload, "CheckInURL", settings->checkin_url);
-    return payload;
+    mdm_plist_set_string(payload, "ServerURL", server);
+    if (checkin != NULL)
+        mdm_plist_set_string(payload, "CheckInURL", checkin);
+    mdm_plist_append(payloads, payload);
+    return r;
 }
 
 /* The payloads of the final profile. */
 static mdm_result_t make_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                  const mdm_world_t *world, const mdm_enrollment_t *row,
+                                  const mdm_world_t *world, const mdm_schema_target_t *target,
                                   const mdm_profile_scep_t *scep, mdm_plist_t **payloads)
 {
     const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *made;
+    mdm_result_t r;
 
     if (uuid == NULL || scep_uuid == NULL)
         return mdm_random_failed(p);
     made = mdm_plist_array(p);
-    append_certificates(p, settings, made);
-    mdm_plist_append(made, scep_payload(p, settings, row, scep_uuid, scep));
-    mdm_plist_append(made, mdm_payload(p, settings, uuid, scep_uuid));
-    *payloads = made;
-    return mdm_result_ok();
+    r = append_certificates(p, settings, target, made);
+    if (r.kind == MDM_OK)
+        r = append_scep(p, settings, target, scep_uuid, scep, made);
+    if (r.kind == MDM_OK)
+        r = append_mdm(p, settings, target, uuid, scep_uuid, made);
+    if (r.kind == MDM_OK)
+        *payloads = made;
+    return r;
 }
 
 /* The final profile, still without its payloads. */
 static mdm_result_t make_outside(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                 const mdm_world_t *world, mdm_plist_t **profile)
+                                 const mdm_world_t *world, const mdm_schema_target_t *target,
+                                 mdm_plist_t **profile)
 {
     const char *uuid = mdm_random_uuid(p, world);
+    mdm_plist_t *made;
+    mdm_result_t r;
 
     if (uuid == NULL)
         return mdm_random_failed(p);
-    *profile =
-        common(p, settings, "Configuration", "", uuid,
-               apr_pstrcat(p, settings->organization, " device management", NULL),
-               apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
-    mdm_schema_apply(p, *profile, settings->configuration);
-    return mdm_result_ok();
+    made = common(p, settings, "Configuration", "", uuid,
+                  apr_pstrcat(p, settings->organization, " device management", NULL),
+                  apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
+    set_scope(made, target);
+    r = mdm_schema_apply(p, made, settings->configuration, target);
+    if (r.kind == MDM_OK)
+        *profile = made;
+    return r;
 }
 
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
                                   const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
 {
+    const mdm_schema_target_t target = target_of(world, row);
     mdm_plist_t *payloads;
-    mdm_result_t r = make_payloads(p, settings, world, row, scep, &payloads);
+    mdm_result_t r = make_payloads(p, settings, world, &target, scep, &payloads);
 
     return r.kind == MDM_OK ? to_xml(p, payloads, xml, len) : r;
 }
 
 mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                    const mdm_world_t *world, const unsigned char *encrypted,
-                                    apr_size_t encrypted_len, const char **xml, apr_size_t *len)
+                                    const mdm_world_t *world, const mdm_enrollment_t *row,
+                                    const unsigned char *encrypted, apr_size_t encrypted_len,
+                                    const char **xml, apr_size_t *len)
 {
+    const mdm_schema_target_t target = target_of(world, row);
     mdm_plist_t *profile;
-    mdm_result_t r = make_outside(p, settings, world, &profile);
+    mdm_result_t r = make_outside(p, settings, world, &target, &profile);
 
     if (r.kind != MDM_OK)
         return r;
@@ -310,11 +409,12 @@ mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *set
                                 const mdm_world_t *world, const mdm_enrollment_t *row,
                                 const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
 {
+    const mdm_schema_target_t target = target_of(world, row);
     mdm_plist_t *profile, *payloads;
-    mdm_result_t r = make_outside(p, settings, world, &profile);
+    mdm_result_t r = make_outside(p, settings, world, &target, &profile);
 
     if (r.kind == MDM_OK)
-        r = make_payloads(p, settings, world, row, scep, &payloads);
+        r = make_payloads(p, settings, world, &target, scep, &payloads);
     if (r.kind != MDM_OK)
         return r;
     mdm_plist_set(profile, "PayloadContent", payloads);
@@ -324,8 +424,17 @@ mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *set
 mdm_result_t mdm_profile_trust(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                const mdm_world_t *world, const char **xml, apr_size_t *len)
 {
+    static const mdm_enrollment_t nobody = {.id = "",
+                                            .flow = "",
+                                            .user = "",
+                                            .udid = "",
+                                            .serial = "",
+                                            .product = "",
+                                            .os_version = ""};
+    const mdm_schema_target_t target = target_of(world, &nobody);
     const char *uuid = mdm_random_uuid(p, world);
     mdm_plist_t *profile, *payloads;
+    mdm_result_t r;
 
     if (uuid == NULL)
         return mdm_random_failed(p);
@@ -334,7 +443,9 @@ mdm_result_t mdm_profile_trust(apr_pool_t *p, const mdm_profile_settings_t *sett
                      apr_pstrcat(p, "Lets this device trust the servers of ",
                                  settings->organization, ".", NULL));
     payloads = mdm_plist_array(p);
-    append_certificates(p, settings, payloads);
+    r = append_certificates(p, settings, &target, payloads);
+    if (r.kind != MDM_OK)
+        return r;
     mdm_plist_set(profile, "PayloadContent", payloads);
     return to_xml(p, profile, xml, len);
 }

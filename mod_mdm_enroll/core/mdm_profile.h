@@ -26,9 +26,10 @@ typedef struct mdm_profile_certificate_t {
 typedef struct mdm_profile_settings_t {
     const char *organization; /* PayloadOrganization, and O of identities; required */
     const char *identifier;   /* top-level PayloadIdentifier of the enrollment profile; required */
-    const char *server_url;   /* ServerURL; required */
-    const char *checkin_url;  /* CheckInURL, or NULL */
-    const char *topic;        /* Topic; required */
+    /* ServerURL, required, and CheckInURL, or NULL: of mdm_schema_url_text() */
+    const mdm_text_t *server_url;
+    const mdm_text_t *checkin_url;
+    const char *topic; /* Topic; required */
     /* const char *: DeviceAttributes; UDID and SERIAL are among them */
     const apr_array_header_t *device_attributes;
     /* mdm_profile_certificate_t: roots and intermediates for the final profile, or NULL */
@@ -38,6 +39,10 @@ typedef struct mdm_profile_settings_t {
     const apr_array_header_t *profile_service;
     const apr_array_header_t *mdm;
     const apr_array_header_t *scep;
+    const apr_array_header_t *acme;
+    const apr_array_header_t *pkcs12;
+    const apr_array_header_t *root;  /* of every root certificate */
+    const apr_array_header_t *pkcs1; /* of every other certificate */
 } mdm_profile_settings_t;
 
 /* What a SCEP payload says of its server and asks it for. */
@@ -50,18 +55,23 @@ typedef struct mdm_profile_scep_t {
     /* In the subject, beside O and CN (the UDID); each may be NULL: */
     const char *unit;   /* OU */
     const char *serial; /* serialNumber */
+    int unit_needed;    /* unit is in the subject also where the settings have a Subject */
 } mdm_profile_scep_t;
 
-/* All of these return XML (mdm_plist_to_xml) in p, or MDM_MSG_PROFILE / MDM_MSG_RANDOM. */
+/* All of these return XML (mdm_plist_to_xml) in p, or MDM_MSG_PROFILE / MDM_MSG_RANDOM /
+ * MDM_MSG_TEXT. Values are those of row; keys that its device's system does not know are left out
+ * (mdm_schema_apply). */
 
-/* Phase 1: the Profile Service profile: URL, DeviceAttributes, Challenge. Its PayloadIdentifier is
- * the settings' with ".profile-service" behind it. */
+/* Phase 1: the Profile Service profile: URL, DeviceAttributes, Challenge. Of row there is only the
+ * user yet. Its PayloadIdentifier is the settings' with ".profile-service" behind it. */
 mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                 const mdm_world_t *world, const char *device_url,
-                                 const char *challenge, const char **xml, apr_size_t *len);
+                                 const mdm_world_t *world, const mdm_enrollment_t *row,
+                                 const char *device_url, const char *challenge, const char **xml,
+                                 apr_size_t *len);
 
 /* Phase 2: a Configuration with exactly one payload, com.apple.security.scep, for the identity that
- * signs phase 3. Its PayloadIdentifier is the settings' with ".identity" behind it. */
+ * signs phase 3. Its PayloadIdentifier is the settings' with ".identity" behind it; its
+ * PayloadScope that of the enrollment profile. */
 mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
                                   const mdm_profile_scep_t *scep, const char **xml,
@@ -70,16 +80,19 @@ mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *s
 /* Phase 3, to be encrypted: the array of payloads: root and intermediate certificates
  * (com.apple.security.root for self-signed ones, com.apple.security.pkcs1 for the others),
  * com.apple.security.scep for the MDM identity, com.apple.mdm with IdentityCertificateUUID pointing
- * at it. AccessRights is 8191 unless set, or absent with EnrollmentMode BYOD. */
+ * at it. AccessRights is 8191 unless set, or absent with EnrollmentMode BYOD; for a Mac,
+ * ServerCapabilities has com.apple.mdm.per-user-connections unless it is set. */
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
                                   const mdm_profile_scep_t *scep, const char **xml,
                                   apr_size_t *len);
 
-/* Phase 3, the outside: Configuration with EncryptedPayloadContent. */
+/* Phase 3, the outside: Configuration with EncryptedPayloadContent. For a Mac, PayloadScope is
+ * System unless it is set. */
 mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                    const mdm_world_t *world, const unsigned char *encrypted,
-                                    apr_size_t encrypted_len, const char **xml, apr_size_t *len);
+                                    const mdm_world_t *world, const mdm_enrollment_t *row,
+                                    const unsigned char *encrypted, apr_size_t encrypted_len,
+                                    const char **xml, apr_size_t *len);
 
 /* The same profile for a device that nobody has seen yet: not encrypted, there is no key to encrypt
  * it to. */
@@ -88,8 +101,8 @@ mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *set
                                 const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len);
 
 /* For devices that do not trust the site's TLS certificate yet: a Configuration with nothing but
- * the certificates, of which there must be some. Its PayloadIdentifier is the settings' with
- * ".trust" behind it. */
+ * the certificates, of which there must be some. Nobody is known yet: expressions are evaluated
+ * for a row of empty strings. Its PayloadIdentifier is the settings' with ".trust" behind it. */
 mdm_result_t mdm_profile_trust(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                const mdm_world_t *world, const char **xml, apr_size_t *len);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Apple's payload schemas as tables, and what checks values against them. Depends on mdm_plist and
- * mdm_result.
+ * From words, or a node of a property list, to settings checked by the tables. Depends on
+ * mdm_plist, mdm_result, mdm_text.
  */
 #include "mdm_schema.h"
 
@@ -13,178 +13,11 @@
 #include <apr_time.h>
 #include <apr_uri.h>
 
-#include "mdm_result.h"
+#include "mdm_schema_tables.h"
 
-/* One key of a schema. Exactly one of "settable" and "instead". */
-typedef struct rule_t {
-    const char *key;
-    const char *instead; /* not for MDMEnrollPayload: what sets it, or why nothing does */
-    mdm_plist_type_t type;
-    apr_int64_t min, max;     /* of an INTEGER */
-    const char *const *words; /* the value, or each item of an ARRAY, must be one of them */
-    const char *(*want)(const mdm_setting_t *setting); /* further rule: NULL, or what is wanted */
-} rule_t;
-
-#define MODULE "it is filled in by the module"
-#define USE_IDENTIFIER "use MDMEnrollIdentifier"
-#define USE_ORGANIZATION "use MDMEnrollOrganization"
-#define USE_SERVER "use MDMEnrollServer"
 #define INTEGER_MAX APR_INT64_C(0x7fffffff)
 
-static const char *want_access_rights(const mdm_setting_t *s)
-{
-    if ((s->number & 2) != 0 && (s->number & 1) == 0)
-        return "1 (inspect profiles) with 2 (install and remove profiles)";
-    if ((s->number & 128) != 0 && (s->number & 64) == 0)
-        return "64 (inspect provisioning profiles) with 128 (install and remove them)";
-    return NULL;
-}
-
-/* As MDM's IdentityCertificateUUID is defined, in hexadecimal. */
-static int is_uuid(const char *text)
-{
-    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    apr_size_t i;
-
-    for (i = 0; form[i] != '\0'; i++)
-        if (form[i] == 'x' ? !apr_isxdigit(text[i]) : text[i] != '-')
-            return 0;
-    return text[i] == '\0';
-}
-
-static const char *want_uuids(const mdm_setting_t *s)
-{
-    for (int i = 0; i < s->strings->nelts; i++)
-        if (!is_uuid(APR_ARRAY_IDX(s->strings, i, const char *)))
-            return "a file of MDMEnrollCertificate, or the PayloadUUID of a certificate payload";
-    return NULL;
-}
-
-static const char *want_some_text(const mdm_setting_t *s)
-{
-    return s->string[0] != '\0' ? NULL : "a text that is not empty";
-}
-
-/* Languages as in BCP 47, or "default". */
-static const char *want_languages(const mdm_setting_t *s)
-{
-    for (int i = 0; i < s->strings->nelts; i += 2) {
-        const char *c = APR_ARRAY_IDX(s->strings, i, const char *);
-        if (!apr_isalpha(*c))
-            return "a language such as en or pt-BR, or default, before each text";
-        for (; *c != '\0'; c++)
-            if (!apr_isalnum(*c) && *c != '-')
-                return "a language such as en or pt-BR, or default, before each text";
-    }
-    return NULL;
-}
-
-static const char *const scopes[] = {"System", "User", NULL};
-static const char *const key_sizes[] = {"2048", "4096", NULL};
-/* The identity signs (1), and the enrollment profile is encrypted to it (4). */
-static const char *const key_usages[] = {"5", NULL};
-static const char *const enrollment_modes[] = {"BYOD", "ADDE", NULL};
-static const char *const server_capabilities[] = {"com.apple.mdm.per-user-connections",
-                                                  "com.apple.mdm.bootstraptoken",
-                                                  "com.apple.mdm.token", NULL};
-
-/* CommonPayloadKeys: of every payload and of both kinds of profile. */
-static const rule_t common_rules[] = {
-    {.key = "PayloadDisplayName", .want = want_some_text},
-    {.key = "PayloadDescription"},
-    {.key = "PayloadOrganization", .instead = USE_ORGANIZATION},
-    {.key = "PayloadIdentifier", .instead = USE_IDENTIFIER},
-    {.key = "PayloadUUID", .instead = MODULE},
-    {.key = "PayloadType", .instead = MODULE},
-    {.key = "PayloadVersion", .instead = MODULE},
-    {.key = NULL},
-};
-
-/* TopLevel, besides the common ones. */
-static const rule_t configuration_rules[] = {
-    {.key = "PayloadScope", .words = scopes},
-    {.key = "PayloadRemovalDisallowed", .type = MDM_PLIST_BOOLEAN},
-    {.key = "PayloadExpirationDate", .type = MDM_PLIST_DATE},
-    {.key = "RemovalDate", .type = MDM_PLIST_DATE},
-    {.key = "DurationUntilRemoval", .type = MDM_PLIST_REAL},
-    {.key = "TargetDeviceType", .type = MDM_PLIST_INTEGER, .min = 0, .max = 6},
-    {.key = "ConsentText", .type = MDM_PLIST_DICT, .want = want_languages},
-    {.key = "PayloadContent", .instead = MODULE},
-    {.key = "EncryptedPayloadContent", .instead = MODULE},
-    {.key = "IsEncrypted", .instead = "the content is always encrypted, which devices see"},
-    {.key = "HasRemovalPasscode", .instead = "an enrollment profile carries no removal password"},
-    {.key = NULL},
-};
-
-/* "Over-the-Air Profile Delivery and Configuration"; Apple publishes no schema of it. */
-static const rule_t profile_service_rules[] = {
-    {.key = "PayloadContent", .instead = MODULE},
-    {.key = "URL", .instead = "it is where MDMEnrollEndpoint device is"},
-    {.key = "DeviceAttributes", .instead = "use MDMEnrollDeviceAttributes"},
-    {.key = "Challenge", .instead = MODULE},
-    {.key = NULL},
-};
-
-static const rule_t mdm_rules[] = {
-    {.key = "IdentityCertificateUUID", .instead = MODULE},
-    {.key = "Topic", .instead = "use MDMEnrollTopic"},
-    {.key = "ServerURL", .instead = USE_SERVER},
-    {.key = "CheckInURL", .instead = USE_SERVER},
-    {.key = "SignMessage", .type = MDM_PLIST_BOOLEAN},
-    {.key = "AccessRights",
-     .type = MDM_PLIST_INTEGER,
-     .min = 1,
-     .max = 8191,
-     .want = want_access_rights},
-    {.key = "UseDevelopmentAPNS", .type = MDM_PLIST_BOOLEAN},
-    {.key = "ManagedAppleID", .want = want_some_text},
-    {.key = "AssignedManagedAppleID", .want = want_some_text},
-    {.key = "EnrollmentMode", .words = enrollment_modes},
-    {.key = "ServerURLPinningCertificateUUIDs", .type = MDM_PLIST_ARRAY, .want = want_uuids},
-    {.key = "CheckInURLPinningCertificateUUIDs", .type = MDM_PLIST_ARRAY, .want = want_uuids},
-    {.key = "PinningRevocationCheckRequired", .type = MDM_PLIST_BOOLEAN},
-    {.key = "ServerCapabilities", .type = MDM_PLIST_ARRAY, .words = server_capabilities},
-    {.key = "CheckOutWhenRemoved", .type = MDM_PLIST_BOOLEAN},
-    {.key = "RequiredAppIDForMDM", .type = MDM_PLIST_INTEGER, .min = 1, .max = APR_INT64_MAX},
-    {.key = "PromptUserToAllowBootstrapTokenForAuthentication", .type = MDM_PLIST_BOOLEAN},
-    {.key = NULL},
-};
-
-/* The keys of its inner PayloadContent dictionary. */
-static const rule_t scep_rules[] = {
-    {.key = "PayloadContent", .instead = "the keys inside it are set directly"},
-    {.key = "URL", .instead = "it is where MDMEnrollEndpoint scep is; or use MDMEnrollIdentity"},
-    {.key = "Name", .want = want_some_text},
-    {.key = "Subject", .instead = MODULE},
-    {.key = "Challenge", .instead = MODULE},
-    {.key = "Keysize", .type = MDM_PLIST_INTEGER, .max = INTEGER_MAX, .words = key_sizes},
-    {.key = "Key Type", .instead = MODULE},
-    {.key = "Key Usage", .type = MDM_PLIST_INTEGER, .max = INTEGER_MAX, .words = key_usages},
-    {.key = "CAFingerprint", .instead = "use ca-fingerprint= of MDMEnrollIdentity"},
-    {.key = "Retries", .type = MDM_PLIST_INTEGER, .min = 0, .max = INTEGER_MAX},
-    {.key = "RetryDelay", .type = MDM_PLIST_INTEGER, .min = 0, .max = INTEGER_MAX},
-    {.key = "SubjectAltName", .instead = "the CA decides on it, whatever the device asks for"},
-    {.key = "KeyIsExtractable", .type = MDM_PLIST_BOOLEAN},
-    {.key = "AllowAllAppsAccess", .type = MDM_PLIST_BOOLEAN},
-    {.key = NULL},
-};
-
-const char *const mdm_schema_payloads[] = {"Configuration", "Profile Service", "com.apple.mdm",
-                                           "com.apple.security.scep", NULL};
-
-/* In the order of mdm_schema_payloads. */
-static const rule_t *const payload_rules[] = {configuration_rules, profile_service_rules, mdm_rules,
-                                              scep_rules};
-
-static const rule_t *find_rule(const rule_t *rules, const char *key)
-{
-    for (; rules->key != NULL; rules++)
-        if (strcmp(rules->key, key) == 0)
-            return rules;
-    return NULL;
-}
-
-static const char *add_settable(apr_pool_t *p, const char *list, const rule_t *rules)
+static const char *add_settable(apr_pool_t *p, const char *list, const mdm_schema_rule_t *rules)
 {
     for (; rules->key != NULL; rules++)
         if (rules->instead == NULL)
@@ -192,46 +25,56 @@ static const char *add_settable(apr_pool_t *p, const char *list, const rule_t *r
     return list;
 }
 
-static const char *wanted(apr_pool_t *p, const char *key, const char *value, const char *what)
+const char *mdm_schema_wanted(apr_pool_t *p, const char *key, const char *value, const char *what)
 {
     return apr_psprintf(p, "%s \"%s\": wanted is %s", key, mdm_result_quote_text(p, value), what);
 }
 
-static const char *wanted_word(apr_pool_t *p, const rule_t *rule, const char *value)
+static const char *wanted_word(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value)
 {
     const char *list = rule->words[0];
 
     for (int i = 1; rule->words[i] != NULL; i++)
         list =
             apr_pstrcat(p, list, rule->words[i + 1] != NULL ? ", " : " or ", rule->words[i], NULL);
-    return wanted(p, rule->key, value, list);
+    return mdm_schema_wanted(p, rule->key, value, list);
 }
 
-static const char *check_text(apr_pool_t *p, const rule_t *rule, const char *value)
+static const char *check_word(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value)
 {
-    if (!mdm_plist_text_ok(value))
-        return wanted(p, rule->key, value, "UTF-8 text that XML can carry");
-    if (rule->words == NULL)
-        return NULL;
     for (int i = 0; rule->words[i] != NULL; i++)
         if (strcmp(rule->words[i], value) == 0)
             return NULL;
     return wanted_word(p, rule, value);
 }
 
-static const char *read_integer(apr_pool_t *p, const rule_t *rule, const char *value,
+const char *mdm_schema_check_text(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value)
+{
+    const char *want;
+
+    if (!mdm_plist_text_ok(value))
+        return mdm_schema_wanted(p, rule->key, value, "UTF-8 text that XML can carry");
+    if (rule->words != NULL)
+        return check_word(p, rule, value);
+    want = rule->want_text != NULL ? rule->want_text(value) : NULL;
+    return want != NULL ? mdm_schema_wanted(p, rule->key, value, want) : NULL;
+}
+
+static const char *read_integer(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value,
                                 apr_int64_t *number)
 {
     /* 18 digits are below 2^63: no overflow to be told from a value. */
     apr_size_t digits = strspn(value, "0123456789");
-    const char *error = rule->words != NULL ? check_text(p, rule, value) : NULL;
+    const char *error = rule->words != NULL ? check_word(p, rule, value) : NULL;
 
     if (error != NULL)
         return error;
     *number = digits > 0 && digits <= 18 && value[digits] == '\0' ? apr_atoi64(value) : -1;
-    if (*number >= rule->min && *number <= rule->max)
-        return NULL;
-    return wanted(
+    if (*number >= rule->min && *number <= rule->max) {
+        error = rule->want_number != NULL ? rule->want_number(*number) : NULL;
+        return error != NULL ? mdm_schema_wanted(p, rule->key, value, error) : NULL;
+    }
+    return mdm_schema_wanted(
         p, rule->key, value,
         rule->max >= INTEGER_MAX
             ? apr_psprintf(p, "a whole number from %" APR_INT64_T_FMT, rule->min)
@@ -239,7 +82,8 @@ static const char *read_integer(apr_pool_t *p, const rule_t *rule, const char *v
                            rule->min, rule->max));
 }
 
-static const char *read_real(apr_pool_t *p, const rule_t *rule, const char *value, double *real)
+static const char *read_real(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value,
+                             double *real)
 {
     char *end;
 
@@ -249,16 +93,16 @@ static const char *read_real(apr_pool_t *p, const rule_t *rule, const char *valu
         if (*end == '\0' && isfinite(*real) && *real > 0)
             return NULL;
     }
-    return wanted(p, rule->key, value, "a number of seconds above 0");
+    return mdm_schema_wanted(p, rule->key, value, "a number of seconds above 0");
 }
 
-static const char *read_boolean(apr_pool_t *p, const rule_t *rule, const char *value,
+static const char *read_boolean(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value,
                                 apr_int64_t *number)
 {
     *number = strcmp(value, "true") == 0;
     if (*number || strcmp(value, "false") == 0)
         return NULL;
-    return wanted(p, rule->key, value, "true or false");
+    return mdm_schema_wanted(p, rule->key, value, "true or false");
 }
 
 static int two_digits(const char *text)
@@ -267,7 +111,7 @@ static int two_digits(const char *text)
 }
 
 /* The one form that property lists have: 2027-12-31T23:59:59Z. */
-static const char *read_date(apr_pool_t *p, const rule_t *rule, const char *value,
+static const char *read_date(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value,
                              apr_int64_t *number)
 {
     static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
@@ -296,36 +140,112 @@ static const char *read_date(apr_pool_t *p, const rule_t *rule, const char *valu
     *number = apr_time_sec(time);
     return NULL;
 bad:
-    return wanted(p, rule->key, value, "a date such as 2027-12-31T23:59:59Z");
+    return mdm_schema_wanted(p, rule->key, value, "a date such as 2027-12-31T23:59:59Z");
 }
 
-/* The values of an ARRAY, each once; or of a DICT as key, value, key … */
-static const char *read_strings(apr_pool_t *p, const rule_t *rule, const char *const *values,
-                                int count, const apr_array_header_t **strings)
+/* A text, with expressions or not; what is constant is checked now. */
+static const char *read_text(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value,
+                             const mdm_text_compiler_t *compiler, const mdm_text_t **text)
 {
-    apr_array_header_t *list = apr_array_make(p, count + 1, sizeof(const char *));
-    const char *error;
+    const mdm_text_t *read;
+    const char *error = mdm_text_parse(p, value, compiler, MDM_TEXT_PLAIN, &read);
 
-    if (rule->type == MDM_PLIST_DICT && count == 1)
-        APR_ARRAY_PUSH(list, const char *) = "default";
-    for (int i = 0; i < count; i++) {
-        error = check_text(p, rule, values[i]);
+    if (error != NULL)
+        return apr_psprintf(p, "%s: %s", rule->key, error);
+    if (mdm_text_fixed(read) != NULL) {
+        error = mdm_schema_check_text(p, rule, mdm_text_fixed(read));
         if (error != NULL)
             return error;
-        for (int j = 0; rule->type == MDM_PLIST_ARRAY && j < i; j++)
-            if (strcmp(values[i], values[j]) == 0)
-                return wanted(p, rule->key, values[i], "each value once");
-        APR_ARRAY_PUSH(list, const char *) = apr_pstrdup(p, values[i]);
+    } else if (!mdm_plist_text_ok(value)) {
+        return mdm_schema_wanted(p, rule->key, value, "UTF-8 text that XML can carry");
     }
-    if (rule->type == MDM_PLIST_DICT && list->nelts % 2 != 0)
-        return wanted(p, rule->key, values[count - 1],
-                      "one text, or pairs of a language and its text");
-    *strings = list;
+    *text = read;
     return NULL;
 }
 
-static const char *read_values(apr_pool_t *p, const rule_t *rule, const char *const *values,
-                               int count, mdm_setting_t *setting)
+/* The items of an ARRAY, each once. */
+static const char *read_list(apr_pool_t *p, const mdm_schema_rule_t *rule,
+                             const char *const *values, int count,
+                             const mdm_text_compiler_t *compiler, apr_array_header_t *texts)
+{
+    const char *error;
+
+    if (count == 1 && values[0][0] == '\0' && rule->may_be_empty)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        const mdm_text_t *text;
+
+        for (int j = 0; j < i; j++)
+            if (strcmp(values[i], values[j]) == 0)
+                return mdm_schema_wanted(p, rule->key, values[i], "each value once");
+        error = read_text(p, rule, values[i], compiler, &text);
+        if (error != NULL)
+            return error;
+        APR_ARRAY_PUSH(texts, const mdm_text_t *) = text;
+    }
+    return NULL;
+}
+
+static const char *check_name(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *name,
+                              const apr_array_header_t *before)
+{
+    const char *want = rule->want_name(name);
+
+    for (int i = 0; want == NULL && rule->form == MDM_SCHEMA_PAIRS && i < before->nelts; i += 2)
+        if (strcmp(mdm_text_fixed(APR_ARRAY_IDX(before, i, const mdm_text_t *)), name) == 0)
+            want = "each language once";
+    if (want == NULL && rule->form == MDM_SCHEMA_RDNS && name[0] == '+' && before->nelts == 0)
+        want = "a type without a + in front, of the first RDN";
+    return want != NULL ? mdm_schema_wanted(p, rule->key, name, want) : NULL;
+}
+
+/* Name, text, name … */
+static const char *read_pairs(apr_pool_t *p, const mdm_schema_rule_t *rule,
+                              const char *const *values, int count,
+                              const mdm_text_compiler_t *compiler, apr_array_header_t *texts)
+{
+    const char *error;
+
+    if (count == 1 && rule->one_text != NULL) {
+        const char *pair[] = {rule->one_text, values[0]};
+        return read_pairs(p, rule, pair, 2, compiler, texts);
+    }
+    if (count % 2 != 0)
+        return mdm_schema_wanted(
+            p, rule->key, values[count - 1],
+            rule->one_text != NULL
+                ? "one text, or pairs of a language and its text"
+                : apr_pstrcat(p, "a text behind each name: ", rule->want_name(""), NULL));
+    for (int i = 0; i < count; i += 2) {
+        const mdm_text_t *text;
+
+        error = check_name(p, rule, values[i], texts);
+        if (error == NULL)
+            error = read_text(p, rule, values[i + 1], compiler, &text);
+        if (error != NULL)
+            return error;
+        APR_ARRAY_PUSH(texts, const mdm_text_t *) = mdm_text_constant(p, values[i]);
+        APR_ARRAY_PUSH(texts, const mdm_text_t *) = text;
+    }
+    return NULL;
+}
+
+static const char *read_texts(apr_pool_t *p, const mdm_schema_rule_t *rule,
+                              const char *const *values, int count,
+                              const mdm_text_compiler_t *compiler, mdm_setting_t *setting)
+{
+    apr_array_header_t *texts = apr_array_make(p, count + 1, sizeof(const mdm_text_t *));
+    const char *error = rule->form == MDM_SCHEMA_LIST
+                            ? read_list(p, rule, values, count, compiler, texts)
+                            : read_pairs(p, rule, values, count, compiler, texts);
+
+    setting->texts = texts;
+    return error;
+}
+
+static const char *read_values(apr_pool_t *p, const mdm_schema_rule_t *rule,
+                               const char *const *values, int count,
+                               const mdm_text_compiler_t *compiler, mdm_setting_t *setting)
 {
     int many = rule->type == MDM_PLIST_ARRAY || rule->type == MDM_PLIST_DICT;
 
@@ -343,87 +263,187 @@ static const char *read_values(apr_pool_t *p, const rule_t *rule, const char *co
         return read_date(p, rule, values[0], &setting->number);
     case MDM_PLIST_ARRAY:
     case MDM_PLIST_DICT:
-        return read_strings(p, rule, values, count, &setting->strings);
+        return read_texts(p, rule, values, count, compiler, setting);
     default:
-        setting->string = apr_pstrdup(p, values[0]);
-        return check_text(p, rule, values[0]);
+        return read_text(p, rule, values[0], compiler, &setting->text);
     }
 }
 
-const char *mdm_schema_setting(apr_pool_t *p, const char *payload, const char *key,
-                               const char *const *values, int count, mdm_setting_t **setting)
+/* The line of a key that may be set, by words or (node) from a property list, and a setting for it
+ * without a value. */
+static const char *start(apr_pool_t *p, const char *payload, const char *key, int node,
+                         mdm_setting_t **setting)
 {
-    const rule_t *rules = NULL, *rule;
-    mdm_setting_t *read;
-    const char *error;
+    const mdm_schema_payload_t *of = mdm_schema_find_payload(payload);
+    const mdm_schema_rule_t *rule;
+    const char *list = "";
+    mdm_setting_t *made;
 
-    for (int i = 0; mdm_schema_payloads[i] != NULL; i++)
-        if (strcmp(mdm_schema_payloads[i], payload) == 0)
-            rules = payload_rules[i];
-    if (rules == NULL)
-        return wanted(p, "payload type", payload,
-                      "Configuration, \"Profile Service\", com.apple.mdm or "
-                      "com.apple.security.scep");
-    rule = find_rule(rules, key);
+    for (int i = 0; of == NULL && mdm_schema_payloads[i] != NULL; i++)
+        list = apr_pstrcat(p, list, i == 0 ? "" : ", ", "\"", mdm_schema_payloads[i], "\"", NULL);
+    if (of == NULL)
+        return mdm_schema_wanted(p, "payload type", payload, apr_pstrcat(p, "one of ", list, NULL));
+    rule = mdm_schema_find_rule(of, key);
     if (rule == NULL)
-        rule = find_rule(common_rules, key);
-    if (rule == NULL)
-        return wanted(p, apr_pstrcat(p, "key of ", payload, NULL), key,
-                      apr_pstrcat(p, "one of ",
-                                  add_settable(p, add_settable(p, "", rules), common_rules), NULL));
-    if (rule->instead != NULL)
+        return mdm_schema_wanted(
+            p, apr_pstrcat(p, "key of ", payload, NULL), key,
+            apr_pstrcat(p, "one of ",
+                        add_settable(p, add_settable(p, "", of->rules), mdm_schema_common), NULL));
+    if (rule->instead != NULL && !(node && rule->from_node))
         return apr_psprintf(p, "%s cannot be set here: %s", rule->key, rule->instead);
-    read = apr_pcalloc(p, sizeof(*read));
-    read->key = rule->key;
-    read->type = rule->type;
-    error = read_values(p, rule, values, count, read);
-    if (error != NULL)
-        return error;
-    if (rule->want != NULL && (error = rule->want(read)) != NULL)
-        return wanted(p, rule->key, values[0], error);
-    *setting = read;
+    made = apr_pcalloc(p, sizeof(*made));
+    made->payload = of->type;
+    made->key = rule->key;
+    made->type = rule->type;
+    made->rule = rule;
+    *setting = made;
     return NULL;
 }
 
-static void apply(apr_pool_t *p, mdm_plist_t *dict, const mdm_setting_t *s)
+const char *mdm_schema_setting(apr_pool_t *p, const char *payload, const char *key,
+                               const char *const *values, int count,
+                               const mdm_text_compiler_t *compiler, mdm_setting_t **setting)
 {
-    mdm_plist_t *child;
+    mdm_setting_t *read = NULL;
+    const char *error = start(p, payload, key, 0, &read);
 
-    switch (s->type) {
-    case MDM_PLIST_INTEGER:
-        mdm_plist_set_integer(dict, s->key, (apr_uint64_t)s->number);
-        break;
-    case MDM_PLIST_REAL:
-        mdm_plist_set_real(dict, s->key, s->real);
-        break;
-    case MDM_PLIST_BOOLEAN:
-        mdm_plist_set_boolean(dict, s->key, (int)s->number);
-        break;
-    case MDM_PLIST_DATE:
-        mdm_plist_set_date(dict, s->key, s->number);
-        break;
-    case MDM_PLIST_ARRAY:
-        child = mdm_plist_array(p);
-        for (int i = 0; i < s->strings->nelts; i++)
-            mdm_plist_append_string(child, APR_ARRAY_IDX(s->strings, i, const char *));
-        mdm_plist_set(dict, s->key, child);
-        break;
-    case MDM_PLIST_DICT:
-        child = mdm_plist_dict(p);
-        for (int i = 0; i < s->strings->nelts; i += 2)
-            mdm_plist_set_string(child, APR_ARRAY_IDX(s->strings, i, const char *),
-                                 APR_ARRAY_IDX(s->strings, i + 1, const char *));
-        mdm_plist_set(dict, s->key, child);
-        break;
-    default:
-        mdm_plist_set_string(dict, s->key, s->string);
-    }
+    if (error == NULL)
+        error = read_values(p, read->rule, values, count, compiler, read);
+    if (error == NULL)
+        *setting = read;
+    return error;
 }
 
-void mdm_schema_apply(apr_pool_t *p, mdm_plist_t *dict, const apr_array_header_t *settings)
+/* --- nodes, taken apart into words --- */
+
+/* What collects the words of a dictionary. */
+typedef struct words_t {
+    apr_pool_t *p;
+    apr_array_header_t *list; /* const char * */
+    int ok;
+} words_t;
+
+static void add_word(words_t *words, const char *word)
 {
-    for (int i = 0; settings != NULL && i < settings->nelts; i++)
-        apply(p, dict, APR_ARRAY_IDX(settings, i, const mdm_setting_t *));
+    if (word != NULL)
+        APR_ARRAY_PUSH(words->list, const char *) = word;
+    else
+        words->ok = 0;
+}
+
+static int add_entry(void *ctx, const char *key, mdm_plist_t *value)
+{
+    words_t *words = ctx;
+
+    if (mdm_plist_type(value) != MDM_PLIST_ARRAY) {
+        add_word(words, key);
+        add_word(words, mdm_plist_string(value));
+    }
+    for (apr_size_t i = 0; i < mdm_plist_size(value); i++) {
+        add_word(words, key);
+        add_word(words, mdm_plist_string(mdm_plist_item(value, i)));
+    }
+    return 0;
+}
+
+static void add_rdn(words_t *words, const mdm_plist_t *rdn)
+{
+    for (apr_size_t i = 0; i < mdm_plist_size(rdn); i++) {
+        const mdm_plist_t *pair = mdm_plist_item(rdn, i);
+        const char *type =
+            mdm_plist_size(pair) == 2 ? mdm_plist_string(mdm_plist_item(pair, 0)) : NULL;
+
+        add_word(words, type != NULL && i > 0 ? apr_pstrcat(words->p, "+", type, NULL) : type);
+        add_word(words, type != NULL ? mdm_plist_string(mdm_plist_item(pair, 1)) : NULL);
+    }
+    words->ok &= mdm_plist_size(rdn) > 0;
+}
+
+/* A date in the words of XML, which is the only thing that libplist has always told of it. */
+static const char *date_word(apr_pool_t *p, const mdm_plist_t *node)
+{
+    apr_size_t len;
+    const char *xml = mdm_plist_to_xml(p, node, &len);
+    const char *from = xml != NULL ? strstr(xml, "<date>") : NULL;
+    const char *to = from != NULL ? strstr(from, "</date>") : NULL;
+
+    return to != NULL ? apr_pstrmemdup(p, from + 6, (apr_size_t)(to - from) - 6) : NULL;
+}
+
+static void add_node(words_t *words, const mdm_schema_rule_t *rule, const mdm_plist_t *node)
+{
+    for (apr_size_t i = 0; rule->type == MDM_PLIST_ARRAY && i < mdm_plist_size(node); i++)
+        if (rule->form == MDM_SCHEMA_RDNS)
+            add_rdn(words, mdm_plist_item(node, i));
+        else
+            add_word(words, mdm_plist_string(mdm_plist_item(node, i)));
+    if (rule->type == MDM_PLIST_ARRAY && mdm_plist_size(node) == 0 && rule->may_be_empty)
+        add_word(words, "");
+    if (rule->type == MDM_PLIST_DICT)
+        mdm_plist_each(node, add_entry, words);
+    else if (mdm_plist_type(node) == MDM_PLIST_DATE)
+        add_word(words, date_word(words->p, node));
+    else if (rule->type != MDM_PLIST_ARRAY)
+        add_word(words, mdm_plist_text(words->p, node));
+}
+
+/* What of other types may stand for a key's: a whole number for a real one; a text for a date,
+ * since a date alone cannot say all that a date may be. */
+static int fits(mdm_plist_type_t wanted, mdm_plist_type_t type)
+{
+    return type == wanted || (wanted == MDM_PLIST_REAL && type == MDM_PLIST_INTEGER) ||
+           (wanted == MDM_PLIST_DATE && type == MDM_PLIST_STRING);
+}
+
+static const char *type_name(mdm_plist_type_t type)
+{
+    static const char *const names[] = {"<string>", "<integer>", "<real>",  "<true/> or <false/>",
+                                        "<date>",   "<data>",    "<array>", "<dict>"};
+
+    return (apr_size_t)type < sizeof(names) / sizeof(names[0]) ? names[type] : "another type";
+}
+
+const char *mdm_schema_setting_from(apr_pool_t *p, const char *payload, const char *key,
+                                    const mdm_plist_t *node, const mdm_text_compiler_t *compiler,
+                                    mdm_setting_t **setting)
+{
+    words_t words = {p, apr_array_make(p, 4, sizeof(const char *)), 1};
+    mdm_setting_t *read = NULL;
+    const char *error = start(p, payload, key, 1, &read);
+
+    if (error != NULL)
+        return error;
+    if (!fits(read->type, mdm_plist_type(node)))
+        return apr_psprintf(p, "%s: %s, wanted is %s", key, type_name(mdm_plist_type(node)),
+                            type_name(read->type));
+    if (read->type == MDM_PLIST_DATA) {
+        const char *data = mdm_plist_data(node, &read->len);
+        read->bytes = apr_pmemdup(p, data, read->len);
+    } else {
+        add_node(&words, read->rule, node);
+        if (!words.ok)
+            return apr_psprintf(p, "%s: wanted are only strings in it%s", key,
+                                read->rule->form == MDM_SCHEMA_RDNS
+                                    ? ", as in [[[\"O\", \"Example\"]], [[\"CN\", \"x\"]]]"
+                                    : "");
+        error = read_values(p, read->rule, (const char *const *)words.list->elts, words.list->nelts,
+                            compiler, read);
+    }
+    if (error == NULL)
+        *setting = read;
+    return error;
+}
+
+int mdm_schema_key(const char *payload, const char *key, const char **instead)
+{
+    const mdm_schema_payload_t *of = mdm_schema_find_payload(payload);
+    const mdm_schema_rule_t *rule = of != NULL ? mdm_schema_find_rule(of, key) : NULL;
+
+    if (instead != NULL)
+        *instead = rule != NULL ? rule->instead : NULL;
+    if (rule == NULL)
+        return -1;
+    return rule->instead == NULL || rule->from_node;
 }
 
 /* Characters that need no escape anywhere: in XML, in a URL, in a log. */
@@ -442,9 +462,9 @@ const char *mdm_schema_check_topic(apr_pool_t *p, const char *topic)
     if (strncmp(topic, prefix, sizeof(prefix) - 1) == 0 && topic[sizeof(prefix) - 1] != '\0' &&
         is_plain(topic))
         return NULL;
-    return wanted(p, "Topic", topic,
-                  "the UID in the subject of the APNs certificate, which begins with "
-                  "com.apple.mgmt. and has no blanks");
+    return mdm_schema_wanted(p, "Topic", topic,
+                             "the UID in the subject of the APNs certificate, which begins with "
+                             "com.apple.mgmt. and has no blanks");
 }
 
 const char *mdm_schema_check_url(apr_pool_t *p, const char *url)
@@ -454,13 +474,15 @@ const char *mdm_schema_check_url(apr_pool_t *p, const char *url)
     if (!is_plain(url) || strncmp(url, "https://", 8) != 0 ||
         apr_uri_parse(p, url, &uri) != APR_SUCCESS || uri.hostname == NULL ||
         uri.hostname[0] == '\0')
-        return wanted(p, "URL", url, "https://host[:port]/path in ASCII, without blanks");
+        return mdm_schema_wanted(p, "URL", url,
+                                 "https://host[:port]/path in ASCII, without blanks");
     if (uri.port_str != NULL && (apr_atoi64(uri.port_str) < 1 || apr_atoi64(uri.port_str) > 65535))
-        return wanted(p, "URL", url, "one with a port from 1 to 65535, or without a port");
+        return mdm_schema_wanted(p, "URL", url,
+                                 "one with a port from 1 to 65535, or without a port");
     if (uri.user != NULL || uri.password != NULL)
         return "URL with a user name or password: wanted is one without, devices would show it";
     if (uri.fragment != NULL)
-        return wanted(p, "URL", url, "one without a fragment (#)");
+        return mdm_schema_wanted(p, "URL", url, "one without a fragment (#)");
     return NULL;
 }
 
@@ -480,7 +502,8 @@ const char *mdm_schema_check_identifier(apr_pool_t *p, const char *identifier)
     } while (*c == '.' && *++c != '\0');
     if (labels >= 2 && *c == '\0' && c[-1] != '.' && c - identifier <= 200)
         return NULL;
-    return wanted(p, "identifier", identifier,
-                  "a reverse domain name such as com.example.mdm.enroll: letters, digits, hyphens "
-                  "and dots, at most 200");
+    return mdm_schema_wanted(
+        p, "identifier", identifier,
+        "a reverse domain name such as com.example.mdm.enroll: letters, digits, hyphens "
+        "and dots, at most 200");
 }

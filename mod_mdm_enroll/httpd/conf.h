@@ -144,8 +144,10 @@ typedef struct mdm_server_conf_t {
     const char *store_target;
     const char *organization;
     const char *identifier;
-    const char *server_url;
+    const char *server_url; /* as written; server_text is what it says to a device */
     const char *checkin_url;
+    const mdm_text_t *server_text;
+    const mdm_text_t *checkin_text; /* or NULL */
     const char *topic;
     const char *ca_certificate;
     const char *ca_key; /* a file or a pkcs11: URI, as ra_key and signer_key */

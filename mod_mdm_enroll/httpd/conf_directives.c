@@ -13,6 +13,7 @@
 #include "../core/mdm_schema.h"
 #include "directory_url.h"
 #include "policy_expr.h"
+#include "text_expr.h"
 
 APLOG_USE_MODULE(mdm_enroll);
 
@@ -54,6 +55,8 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_IDENTIFIER, identifier);
     INHERIT(MDM_SET_SERVER, server_url);
     INHERIT(MDM_SET_SERVER, checkin_url);
+    INHERIT(MDM_SET_SERVER, server_text);
+    INHERIT(MDM_SET_SERVER, checkin_text);
     INHERIT(MDM_SET_TOPIC, topic);
     INHERIT(MDM_SET_CA, ca_certificate);
     INHERIT(MDM_SET_CA, ca_key);
@@ -219,13 +222,15 @@ static const char *set_identifier(cmd_parms *cmd, void *dir, const char *identif
 static const char *set_server(cmd_parms *cmd, void *dir, const char *server, const char *checkin)
 {
     mdm_server_conf_t *conf = mdm_conf_mark(cmd, MDM_SET_SERVER);
-    const char *why = mdm_schema_check_url(cmd->pool, server);
+    const mdm_text_compiler_t compiler = mdm_text_expr_compiler(cmd);
+    const char *why = mdm_schema_url_text(cmd->pool, server, &compiler, &conf->server_text);
 
     (void)dir;
-    if (!why && checkin)
-        why = mdm_schema_check_url(cmd->pool, checkin);
     conf->server_url = server;
     conf->checkin_url = checkin;
+    conf->checkin_text = NULL;
+    if (!why && checkin)
+        why = mdm_schema_url_text(cmd->pool, checkin, &compiler, &conf->checkin_text);
     return why ? mdm_conf_refuse(cmd, why) : NULL;
 }
 

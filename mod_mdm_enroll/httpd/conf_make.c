@@ -6,6 +6,7 @@
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
+#include <http_core.h>
 
 #include "../core/mdm_plist.h"
 #include "../core/mdm_schema.h"
@@ -134,37 +135,64 @@ static mdm_setting_t *make_pins(mdm_check_t *check, apr_pool_t *p, const mdm_pay
         }
     }
     why = mdm_schema_setting(p, line->payload, line->key, (const char *const *)uuids->elts,
-                             uuids->nelts, &setting);
+                             uuids->nelts, NULL, &setting);
     if (why)
         mdm_conf_problem(check, line->where, "%s: %s", line->key, why);
     return setting;
 }
 
+/* What is wrong with the settings of one payload together, at the line of one that it is about.
+ * made is in the order of the lines. A date that is over keeps only httpd -t from being content: a
+ * restart for another site's sake must not end them all, and devices refuse it. */
+static void check_together(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                           const apr_array_header_t *settings, mdm_setting_t *const *made)
+{
+    int testing = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+    const mdm_setting_t *culprit = NULL;
+    const char *why = mdm_schema_check_together(
+        p, settings, testing ? apr_time_sec(apr_time_now()) : 0, &culprit);
+    int i;
+
+    for (i = 0; why && i < conf->payloads->nelts; i++) {
+        const mdm_payload_conf_t *line = APR_ARRAY_IDX(conf->payloads, i, mdm_payload_conf_t *);
+
+        if (made[i] == culprit)
+            mdm_conf_problem(check, line->where, "%s: %s", line->payload, why);
+    }
+}
+
 static void make_payloads(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                           const apr_array_header_t *bundles, mdm_profile_settings_t *profile)
 {
-    struct {
+    const struct {
         const char *payload;
-        apr_array_header_t *settings;
-    } payloads[] = {{"Configuration", apr_array_make(p, 4, sizeof(mdm_setting_t *))},
-                    {"Profile Service", apr_array_make(p, 4, sizeof(mdm_setting_t *))},
-                    {"com.apple.mdm", apr_array_make(p, 4, sizeof(mdm_setting_t *))},
-                    {"com.apple.security.scep", apr_array_make(p, 4, sizeof(mdm_setting_t *))}};
+        const apr_array_header_t **settings;
+    } payloads[] = {{"Configuration", &profile->configuration},
+                    {"Profile Service", &profile->profile_service},
+                    {"com.apple.mdm", &profile->mdm},
+                    {"com.apple.security.scep", &profile->scep},
+                    {"com.apple.security.acme", &profile->acme},
+                    {"com.apple.security.pkcs12", &profile->pkcs12},
+                    {"com.apple.security.root", &profile->root},
+                    {"com.apple.security.pkcs1", &profile->pkcs1}};
+    mdm_setting_t **made = apr_pcalloc(p, sizeof(*made) * (apr_size_t)(conf->payloads->nelts + 1));
     apr_size_t k;
     int i;
 
     for (i = 0; i < conf->payloads->nelts; i++) {
         const mdm_payload_conf_t *line = APR_ARRAY_IDX(conf->payloads, i, mdm_payload_conf_t *);
-        mdm_setting_t *setting = line->setting ? line->setting : make_pins(check, p, line, bundles);
 
-        for (k = 0; setting && k < sizeof(payloads) / sizeof(payloads[0]); k++)
-            if (!strcmp(line->payload, payloads[k].payload))
-                APR_ARRAY_PUSH(payloads[k].settings, mdm_setting_t *) = setting;
+        made[i] = line->setting ? line->setting : make_pins(check, p, line, bundles);
     }
-    profile->configuration = payloads[0].settings;
-    profile->profile_service = payloads[1].settings;
-    profile->mdm = payloads[2].settings;
-    profile->scep = payloads[3].settings;
+    for (k = 0; k < sizeof(payloads) / sizeof(payloads[0]); k++) {
+        apr_array_header_t *settings = apr_array_make(p, 4, sizeof(mdm_setting_t *));
+
+        for (i = 0; i < conf->payloads->nelts; i++)
+            if (made[i] && !strcmp(made[i]->payload, payloads[k].payload))
+                APR_ARRAY_PUSH(settings, mdm_setting_t *) = made[i];
+        check_together(check, p, conf, settings, made);
+        *payloads[k].settings = settings;
+    }
 }
 
 static const apr_array_header_t *make_attributes(mdm_check_t *check, apr_pool_t *p,
@@ -199,8 +227,8 @@ static void make_profile(mdm_check_t *check, apr_pool_t *p, const mdm_server_con
     profile->certificates = certificates;
     profile->organization = conf->organization;
     profile->identifier = conf->identifier;
-    profile->server_url = conf->server_url;
-    profile->checkin_url = conf->checkin_url;
+    profile->server_url = conf->server_text;
+    profile->checkin_url = conf->checkin_text;
     profile->topic = conf->topic;
     profile->device_attributes = make_attributes(check, p, conf);
     make_payloads(check, p, conf, bundles, profile);

@@ -5,6 +5,8 @@
 
 #include <apr_strings.h>
 
+#include "text_expr.h"
+
 int mdm_conf_payload_pins(const char *payload, const char *key)
 {
     return !strcmp(payload, "com.apple.mdm") && (!strcmp(key, "ServerURLPinningCertificateUUIDs") ||
@@ -14,6 +16,7 @@ int mdm_conf_payload_pins(const char *payload, const char *key)
 const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     mdm_server_conf_t *conf = mdm_conf_server(cmd->server);
+    const mdm_text_compiler_t compiler = mdm_text_expr_compiler(cmd);
     mdm_payload_conf_t *line;
     const char **values;
     const char *why;
@@ -36,7 +39,7 @@ const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *cons
     line->values = values;
     if (!mdm_conf_payload_pins(line->payload, line->key)) {
         why = mdm_schema_setting(cmd->pool, line->payload, line->key, values, line->count,
-                                 &line->setting);
+                                 &compiler, &line->setting);
         if (why)
             return apr_psprintf(cmd->pool, "%s %s %s: %s", cmd->cmd->name, line->payload, line->key,
                                 why);

@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "policy_expr.h"
+#include "text_expr.h"
 
 /* Of every profile; what makes a device take it for one. */
 #define MDM_PROFILE_TYPE "application/x-apple-aspen-config"
@@ -19,6 +20,7 @@ typedef struct mdm_call_t {
     const mdm_site_t *site;
     mdm_policy_expr_t expressions;
     mdm_policy_t policy;
+    mdm_text_evaluator_t texts;
     mdm_world_t world;
 } mdm_call_t;
 

@@ -7,8 +7,9 @@
 
 #include "http.h"
 
-static const char *const variables[] = {"MDM_UDID", "MDM_SERIAL", "MDM_PRODUCT", "MDM_OS_VERSION",
-                                        "MDM_USER", "MDM_FLOW",   NULL};
+static const char *const variables[] = {"MDM_UDID",       "MDM_SERIAL", "MDM_PRODUCT",
+                                        "MDM_OS_VERSION", "MDM_USER",   "MDM_ENROLLMENT",
+                                        "MDM_FLOW",       NULL};
 
 static const char *variable_value(ap_expr_eval_ctx_t *ctx, const void *name)
 {

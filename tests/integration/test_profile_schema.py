@@ -12,8 +12,7 @@ from harness.site import TOPIC
 
 # What has a directive of its own, or is filled in by the module.
 OURS = {"com.apple.mdm": {"IdentityCertificateUUID", "Topic", "ServerURL", "CheckInURL"},
-        "com.apple.security.scep": {"URL", "Challenge", "Subject", "Key Type", "SubjectAltName",
-                                    "CAFingerprint"},
+        "com.apple.security.scep": {"URL", "Challenge", "Key Type", "CAFingerprint"},
         "TopLevel": {"PayloadIdentifier", "PayloadUUID", "PayloadType", "PayloadVersion",
                      "PayloadContent", "EncryptedPayloadContent", "IsEncrypted",
                      "PayloadOrganization", "HasRemovalPasscode"}}
@@ -23,18 +22,22 @@ PINNED = object()
 MDM = {
     "SignMessage": ("true", True), "AccessRights": ("8191", 8191),
     "UseDevelopmentAPNS": ("true", True),
-    "ManagedAppleID": ("a@example.com", "a@example.com"),
     "AssignedManagedAppleID": ("b@example.com", "b@example.com"), "EnrollmentMode": ("ADDE", "ADDE"),
     "ServerURLPinningCertificateUUIDs": (PINNED, PINNED),
     "CheckInURLPinningCertificateUUIDs": (PINNED, PINNED),
     "PinningRevocationCheckRequired": ("true", True),
     "ServerCapabilities": ("com.apple.mdm.per-user-connections com.apple.mdm.bootstraptoken",
                            ["com.apple.mdm.per-user-connections", "com.apple.mdm.bootstraptoken"]),
-    "CheckOutWhenRemoved": ("true", True), "RequiredAppIDForMDM": ("123456", 123456),
-    "PromptUserToAllowBootstrapTokenForAuthentication": ("true", True)}
+    "CheckOutWhenRemoved": ("true", True), "RequiredAppIDForMDM": ("123456", 123456)}
+# What an iPhone of today does not know, and so does not get (test_families).
+NOT_FOR_PHONES = {"ManagedAppleID", "PromptUserToAllowBootstrapTokenForAuthentication"}
 SCEP = {"Name": ('"Example CA"', "Example CA"), "Keysize": ("4096", 4096),
         "Key Usage": ("5", 5), "Retries": ("7", 7), "RetryDelay": ("20", 20),
-        "KeyIsExtractable": ("false", False), "AllowAllAppsAccess": ("true", True)}
+        "KeyIsExtractable": ("false", False), "AllowAllAppsAccess": ("true", True),
+        "Subject": ('O Example CN "A B" +2.5.4.5 7',
+                    [[["O", "Example"]], [["CN", "A B"], ["2.5.4.5", "7"]]]),
+        "SubjectAltName": ("dNSName a.example dNSName b.example rfc822Name c@example.com",
+                           {"dNSName": ["a.example", "b.example"], "rfc822Name": "c@example.com"})}
 CONFIGURATION = {
     "PayloadDescription": ('"What this is"', "What this is"),
     "PayloadDisplayName": ('"Größe"', "Größe"), "PayloadRemovalDisallowed": ("true", True),
@@ -104,7 +107,8 @@ def test_values_arrive(walks):
 
 def test_no_key_of_the_schemas_is_forgotten(schemas):
     """Each is either the module's own business or can be set."""
-    assert {k["key"] for k in schemas.keys("com.apple.mdm")} == set(MDM) | OURS["com.apple.mdm"]
+    assert {k["key"] for k in schemas.keys("com.apple.mdm")} == (
+        set(MDM) | OURS["com.apple.mdm"] | NOT_FOR_PHONES)
     (content,) = [k for k in schemas.keys("com.apple.security.scep")
                   if k["key"] == "PayloadContent"]
     assert {k["key"] for k in content["subkeys"]} == set(SCEP) | OURS["com.apple.security.scep"]

@@ -67,7 +67,7 @@ ota_site_t *ota_site(void)
     site->settings = (mdm_ota_settings_t){
         .profile = {.organization = "Example Corp",
                     .identifier = "com.example.mdm.enroll",
-                    .server_url = "https://mdm.example.com/mdm",
+                    .server_url = mdm_text_constant(pki_pool, "https://mdm.example.com/mdm"),
                     .topic = "com.apple.mgmt.External.x",
                     .device_attributes = attributes},
         .trust = site->trust,

@@ -47,7 +47,7 @@ static mdm_profile_settings_t settings(void)
     return (mdm_profile_settings_t){
         .organization = ORGANIZATION,
         .identifier = IDENTIFIER,
-        .server_url = "https://mdm.example.com/mdm",
+        .server_url = mdm_text_constant(pki_pool, "https://mdm.example.com/mdm"),
         .topic = "com.apple.mgmt.External.x",
         .device_attributes = attributes,
     };
@@ -60,7 +60,7 @@ static apr_array_header_t *set(apr_array_header_t *list, const char *payload, co
 
     if (list == NULL)
         list = apr_array_make(pki_pool, 4, sizeof(mdm_setting_t *));
-    assert_null(mdm_schema_setting(pki_pool, payload, key, &value, 1, &setting));
+    assert_null(mdm_schema_setting(pki_pool, payload, key, &value, 1, NULL, &setting));
     APR_ARRAY_PUSH(list, mdm_setting_t *) = setting;
     return list;
 }
@@ -149,8 +149,9 @@ static mdm_plist_t *service(const mdm_profile_settings_t *s)
     fake_world_t *fake = fake_world_create(pki_pool);
     const char *xml;
     apr_size_t len;
-    mdm_result_t r = mdm_profile_service(
-        pki_pool, s, &fake->world, "https://www.example.com/enroll/device", SECRET, &xml, &len);
+    mdm_result_t r =
+        mdm_profile_service(pki_pool, s, &fake->world, &row,
+                            "https://www.example.com/enroll/device", SECRET, &xml, &len);
 
     return parse(r, xml, len);
 }
@@ -254,7 +255,7 @@ static void payloads_at_least(void **state)
     assert_string_not_equal(mdm_uuid, identity_uuid);
     assert_text(mdm, "IdentityCertificateUUID", identity_uuid);
     assert_text(mdm, "Topic", s.topic);
-    assert_text(mdm, "ServerURL", s.server_url);
+    assert_text(mdm, "ServerURL", mdm_text_fixed(s.server_url));
     assert_number(mdm, "AccessRights", 8191);
     assert_int_equal(mdm_plist_size(mdm), 11); /* nothing unasked, no CheckInURL */
 }
@@ -287,7 +288,7 @@ static void payloads_with_everything(void **state)
     uuid_of(certificates, intermediate);
     uuid_of(certificates, root); /* listed twice, sent once */
     s.certificates = certificates;
-    s.checkin_url = "https://mdm.example.com/checkin";
+    s.checkin_url = mdm_text_constant(pki_pool, "https://mdm.example.com/checkin");
     list = set(NULL, "com.apple.mdm", "ServerURLPinningCertificateUUIDs", uuid);
     set(list, "com.apple.mdm", "AccessRights", "3");
     set(list, "com.apple.mdm", "SignMessage", "true");
@@ -309,7 +310,7 @@ static void payloads_with_everything(void **state)
                   apr_psprintf(pki_pool, IDENTIFIER ".certificate.%.16s",
                                mdm_x509_fingerprint(pki_pool, intermediate)));
     mdm = mdm_plist_item(payloads, 3);
-    assert_text(mdm, "CheckInURL", s.checkin_url);
+    assert_text(mdm, "CheckInURL", mdm_text_fixed(s.checkin_url));
     assert_number(mdm, "AccessRights", 3);
     assert_flag(mdm, "SignMessage", 1);
     assert_text(mdm, "PayloadDescription", "Ours.");
@@ -348,7 +349,7 @@ static void profile_enrollment(void **state)
 
     (void)state;
     s.configuration = set(NULL, "Configuration", "TargetDeviceType", "1");
-    r = mdm_profile_enrollment(pki_pool, &s, &fake->world, encrypted, sizeof(encrypted), &xml,
+    r = mdm_profile_enrollment(pki_pool, &s, &fake->world, &row, encrypted, sizeof(encrypted), &xml,
                                &len);
     profile = parse(r, xml, len);
     assert_common(profile, "Configuration", IDENTIFIER);
@@ -378,7 +379,7 @@ static void certificate_uuid(void **state)
     assert_string_equal(uuid, uuid_of(certificates, one));
     assert_string_not_equal(uuid, uuid_of(certificates, two));
     assert_null(mdm_schema_setting(pki_pool, "com.apple.mdm", "CheckInURLPinningCertificateUUIDs",
-                                   &uuid, 1, &setting));
+                                   &uuid, 1, NULL, &setting));
 }
 
 static void needs_randomness(void **state)
@@ -401,10 +402,11 @@ static void needs_randomness(void **state)
             MDM_MSG_RANDOM);
         fake->random_calls = nth - 1;
         assert_int_equal(
-            mdm_profile_service(pki_pool, &s, &fake->world, SCEP_URL, SECRET, &xml, &len).message,
+            mdm_profile_service(pki_pool, &s, &fake->world, &row, SCEP_URL, SECRET, &xml, &len)
+                .message,
             MDM_MSG_RANDOM);
         fake->random_calls = nth - 1;
-        assert_int_equal(mdm_profile_enrollment(pki_pool, &s, &fake->world,
+        assert_int_equal(mdm_profile_enrollment(pki_pool, &s, &fake->world, &row,
                                                 (const unsigned char *)"x", 1, &xml, &len)
                              .message,
                          MDM_MSG_RANDOM);

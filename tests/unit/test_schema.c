@@ -17,8 +17,12 @@
 
 #define MDM "com.apple.mdm"
 #define SCEP "com.apple.security.scep"
+#define ACME "com.apple.security.acme"
 #define UUID1 "0F0E0D0C-0B0A-4908-8706-050403020100"
 #define UUID2 "1f0e0d0c-0b0a-4908-8706-050403020100"
+
+/* Nobody's device, of an unknown system. */
+static const mdm_schema_target_t anything;
 
 /* values: separated by "|". */
 static const char *set(const char *payload, const char *key, const char *values,
@@ -32,7 +36,7 @@ static const char *set(const char *payload, const char *key, const char *values,
         list[count++] = "";
     for (char *v = apr_strtok(copy, "|", &last); v != NULL; v = apr_strtok(NULL, "|", &last))
         list[count++] = v;
-    return mdm_schema_setting(pki_pool, payload, key, list, count, setting);
+    return mdm_schema_setting(pki_pool, payload, key, list, count, NULL, setting);
 }
 
 static void every_settable_key(void **state)
@@ -165,8 +169,8 @@ static void refused(void **state)
             fail_msg("%s %s %s: %s", cases[i].payload, cases[i].key, cases[i].values, error);
         assert_null(setting);
     }
-    assert_non_null(mdm_schema_setting(pki_pool, MDM, "SignMessage", NULL, 0, NULL));
-    assert_non_null(mdm_schema_setting(pki_pool, MDM, "ServerCapabilities", NULL, 0, NULL));
+    assert_non_null(mdm_schema_setting(pki_pool, MDM, "SignMessage", NULL, 0, NULL, NULL));
+    assert_non_null(mdm_schema_setting(pki_pool, MDM, "ServerCapabilities", NULL, 0, NULL, NULL));
 }
 
 /* A key that is not to be set says who sets it; an unknown one says which there are. */
@@ -195,9 +199,7 @@ static void set_elsewhere(void **state)
         {MDM, "PayloadIdentifier", "MDMEnrollIdentifier"},
         {SCEP, "URL", "MDMEnrollEndpoint scep"},
         {SCEP, "Challenge", "by the module"},
-        {SCEP, "Subject", "by the module"},
         {SCEP, "Key Type", "by the module"},
-        {SCEP, "SubjectAltName", "CA decides"},
         {SCEP, "CAFingerprint", "MDMEnrollIdentity"},
         {SCEP, "PayloadContent", "directly"},
         {MDM, "signmessage", "\"SignMessage\", \"AccessRights\""},
@@ -223,7 +225,12 @@ static void payload_types(void **state)
     assert_string_equal(mdm_schema_payloads[1], "Profile Service");
     assert_string_equal(mdm_schema_payloads[2], MDM);
     assert_string_equal(mdm_schema_payloads[3], SCEP);
-    assert_null(mdm_schema_payloads[4]);
+    assert_string_equal(mdm_schema_payloads[4], ACME);
+    assert_string_equal(mdm_schema_payloads[5], "com.apple.security.pkcs12");
+    assert_string_equal(mdm_schema_payloads[6], "com.apple.security.root");
+    assert_string_equal(mdm_schema_payloads[7], "com.apple.security.pkcs1");
+    assert_string_equal(mdm_schema_payloads[8], "com.apple.security.pem");
+    assert_null(mdm_schema_payloads[9]);
 }
 
 static void add(apr_array_header_t *settings, const char *payload, const char *key,
@@ -253,8 +260,8 @@ static void applied_values_read_back(void **state)
     add(settings, "Configuration", "TargetDeviceType", "1"); /* the later one counts */
     add(settings, "Configuration", "ConsentText", "default|Yes.|de|Ja.");
     add(settings, MDM, "ServerCapabilities", "com.apple.mdm.token|com.apple.mdm.bootstraptoken");
-    mdm_schema_apply(pki_pool, dict, settings);
-    mdm_schema_apply(pki_pool, dict, NULL);
+    assert_int_equal(mdm_schema_apply(pki_pool, dict, settings, &anything).kind, MDM_OK);
+    assert_int_equal(mdm_schema_apply(pki_pool, dict, NULL, &anything).kind, MDM_OK);
     xml = mdm_plist_to_xml(pki_pool, dict, &len);
     assert_int_equal(mdm_plist_parse(pki_pool, xml, len, &read).kind, MDM_OK);
     assert_int_equal(mdm_plist_size(read), 7);
@@ -281,9 +288,11 @@ static void one_consent_text_is_the_default(void **state)
 
     (void)state;
     assert_null(set("Configuration", "ConsentText", "Yes.", &setting));
-    assert_int_equal(setting->strings->nelts, 2);
-    assert_string_equal(APR_ARRAY_IDX(setting->strings, 0, const char *), "default");
-    assert_string_equal(APR_ARRAY_IDX(setting->strings, 1, const char *), "Yes.");
+    assert_int_equal(setting->texts->nelts, 2);
+    assert_string_equal(mdm_text_fixed(APR_ARRAY_IDX(setting->texts, 0, const mdm_text_t *)),
+                        "default");
+    assert_string_equal(mdm_text_fixed(APR_ARRAY_IDX(setting->texts, 1, const mdm_text_t *)),
+                        "Yes.");
 }
 
 static void topics(void **state)

@@ -11,6 +11,9 @@ _TYPES = {"<string>": str, "<integer>": int, "<real>": (int, float), "<boolean>"
           "<any>": object}
 # What every payload may have besides its own keys; and the encrypted form of PayloadContent.
 _COMMON = "CommonPayloadKeys"
+# "You can specify a single string or an array of strings for each key" of this dictionary, says
+# its text; its types say only the one.
+_ONE_OR_MORE = "SubjectAltName."
 
 
 class Schemas:
@@ -53,6 +56,8 @@ def _dictionary(value, keys, path):
 
 
 def _value(value, key, path):
+    if _ONE_OR_MORE in path and isinstance(value, list) and value:
+        return [problem for one in value for problem in _value(one, key, path)]
     wanted = _TYPES[key["type"]]
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool
                                          and wanted is not object):
