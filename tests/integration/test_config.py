@@ -329,7 +329,7 @@ BROKEN = {
                                    "such as UDID SERIAL PRODUCT"),
     "cipher": Broken("MDMEnrollCipher RC4", '"RC4"', "wanted: AES-256, AES-128 or DES3"),
     "payload: type": payload("com.apple.wifi.managed SSID x", '"com.apple.wifi.managed"',
-                             "wanted is Configuration"),
+                             'wanted is one of "Configuration"'),
     "payload: key": payload("com.apple.mdm AccesRights 8191", '"AccesRights"', '"AccessRights"'),
     "payload: boolean": payload("com.apple.mdm SignMessage yes", 'SignMessage "yes"',
                                 "wanted is true or false"),
