@@ -369,10 +369,10 @@ mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
 {
     mdm_result_t r = mdm_result_ok();
 
-    if (world->policy != NULL)
+    if (world->directory != NULL)
+        r = world->directory->check(world->directory->context, p, row->user, NULL);
+    if (r.kind == MDM_OK && world->policy != NULL)
         r = world->policy->check(world->policy->context, p, row, device);
-    if (r.kind == MDM_OK && world->directory != NULL)
-        r = world->directory->check(world->directory->context, p, row->user);
     /* The refusal stands whether or not it can be noted. */
     if (r.kind == MDM_REFUSED)
         world->store->enrollment_note_refusal(world->store->context, p, row->id,

@@ -6,6 +6,7 @@
 #define MDM_ENROLLMENT_H
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 
 #include "mdm_device.h"
 #include "mdm_result.h"
@@ -179,10 +180,11 @@ typedef struct mdm_store_t {
 } mdm_store_t;
 
 /* Is the user still there and allowed? MDM_OK, MDM_MSG_DIRECTORY_* of kind MDM_REFUSED, or
- * _UNAVAILABLE. */
+ * _UNAVAILABLE. attributes gets what else the directory says of the user, name → value, also if it
+ * refuses; NULL: not wanted. */
 typedef struct mdm_directory_t {
     void *context;
-    mdm_result_t (*check)(void *context, apr_pool_t *p, const char *user);
+    mdm_result_t (*check)(void *context, apr_pool_t *p, const char *user, apr_table_t *attributes);
 } mdm_directory_t;
 
 /* May this user enroll this device in this way? Of the row user and flow count. MDM_OK or
@@ -197,7 +199,7 @@ typedef struct mdm_policy_t {
 typedef struct mdm_world_t {
     const mdm_store_t *store;
     const mdm_directory_t *directory;
-    const mdm_policy_t *policy;
+    const mdm_policy_t *policy; /* is asked behind the directory, whose attributes it may go by */
     const mdm_text_evaluator_t *texts; /* of expressions in profiles; NULL: there are none */
     /* What sets this site apart from others on the same store, and by which rules (policy,
      * directory, device CAs) it lets devices in: an enrollment is no good elsewhere. Never empty.
@@ -281,8 +283,9 @@ const char *mdm_enrollment_device(const mdm_enrollment_t *row);
  * expires_at before updated_at, which nothing else does. */
 int mdm_enrollment_is_ended(const mdm_enrollment_t *row);
 
-/* Policy, then directory, for the user of a row: the two last questions of phases 2 and 3. A
- * refusal (not a failure) is remembered in the row, and stands also if that fails. */
+/* Directory, then policy, for the user of a row: the two last questions of phases 2 and 3. A
+ * refusal (not a failure) is remembered in the row, and stands also if that fails. Core has no use
+ * for attributes: a directory of the request keeps them for its policy and texts. */
 mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
                                     const mdm_enrollment_t *row, const mdm_device_t *device);
 

@@ -445,6 +445,7 @@ static const char *set_require(cmd_parms *cmd, void *dir, const char *expression
     (void)dir;
     requirement->source = expression;
     requirement->text = text;
+    requirement->where = cmd->directive;
     requirement->expression =
         ap_expr_parse_cmd(cmd, expression, AP_EXPR_FLAG_DONT_VARY, &error, NULL);
     if (error)

@@ -301,6 +301,25 @@ static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
     return ldap;
 }
 
+/* Every MDM_LDAP_… of a requirement is read from the directory: one that never is would be empty
+ * for everybody. */
+static void check_attributes(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                             const mdm_ldap_settings_t *ldap)
+{
+    int i;
+
+    for (i = 0; i < conf->requirements->nelts; i++) {
+        const mdm_requirement_t *one = APR_ARRAY_IDX(conf->requirements, i, mdm_requirement_t *);
+        const char *name = mdm_policy_expr_unfilled(p, one->source, ldap ? ldap->attributes : NULL);
+
+        if (name)
+            mdm_conf_problem(check, one->where,
+                             "\"%s\": nothing fills %%{%s}; name the attribute in "
+                             "MDMEnrollDirectory: ldap://host/base?uid,attribute?…",
+                             one->source, name);
+    }
+}
+
 /* SHA-256 over texts (NULL is ""), each with its length, so that no two lists give the same; "" if
  * OpenSSL fails. */
 static const char *hash_texts(apr_pool_t *p, const apr_array_header_t *texts)
@@ -374,6 +393,7 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     site->store_kind = conf->store_kind;
     site->store_target = conf->store_target;
     site->ldap = make_ldap(check, p, conf);
+    check_attributes(check, p, conf, site->ldap);
     if (conf->where[MDM_SET_SIGNER] &&
         mdm_conf_told(
             check, conf->where[MDM_SET_SIGNER],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The directory of core on OpenLDAP's library: one search, uncached, within a deadline. Depends on
- * libldap, liblber and core's mdm_enrollment.
+ * libldap, liblber, directory_attributes and core's mdm_enrollment.
  *
  * libldap has time limits for connecting and for waiting for a message, but none, or none that its
  * versions agree on, for a TLS handshake or for a message that began to arrive. So the deadline
@@ -357,10 +357,13 @@ typedef struct finding_t {
     const char *dn; /* of the first one */
 } finding_t;
 
+/* values (or NULL) gets the user's attributes, if it is one entry. */
 static mdm_result_t search(session_t *s, const char *base, int scope, const char *filter,
-                           finding_t *found)
+                           finding_t *found, apr_table_t *values)
 {
+    const apr_array_header_t *wanted = s->settings->attributes;
     char *no_attributes[] = {LDAP_NO_ATTRS, NULL};
+    char **names = values ? mdm_ldap_attribute_names(s->p, wanted) : no_attributes;
     struct timeval left = as_timeval(time_left(s));
     LDAPMessage *answer, *entry;
     const char *diagnostic;
@@ -368,7 +371,7 @@ static mdm_result_t search(session_t *s, const char *base, int scope, const char
     int id, rc;
     mdm_result_t r;
 
-    rc = ldap_search_ext(s->ld, base, scope, filter, no_attributes, 0, NULL, NULL, &left, 2, &id);
+    rc = ldap_search_ext(s->ld, base, scope, filter, names, 0, NULL, NULL, &left, 2, &id);
     if (rc != LDAP_SUCCESS)
         return local_trouble(s, rc);
     r = await(s, id, &answer, &found->code, &diagnostic);
@@ -379,6 +382,8 @@ static mdm_result_t search(session_t *s, const char *base, int scope, const char
     dn = entry ? ldap_get_dn(s->ld, entry) : NULL;
     found->dn = dn ? apr_pstrdup(s->p, dn) : NULL;
     ldap_memfree(dn);
+    if (values != NULL && found->code == LDAP_SUCCESS && found->entries == 1)
+        mdm_ldap_read_attributes(s->p, s->ld, entry, wanted, values);
     ldap_msgfree(answer);
     if (found->code != LDAP_SUCCESS && found->code != LDAP_SIZELIMIT_EXCEEDED &&
         found->code != LDAP_NO_SUCH_OBJECT)
@@ -388,7 +393,8 @@ static mdm_result_t search(session_t *s, const char *base, int scope, const char
     return r;
 }
 
-static mdm_result_t find_user(session_t *s, const char *user, const char **dn)
+static mdm_result_t find_user(session_t *s, const char *user, apr_table_t *attributes,
+                              const char **dn)
 {
     const mdm_ldap_settings_t *settings = s->settings;
     const char *name = mdm_result_quote_text(s->p, user);
@@ -399,7 +405,7 @@ static mdm_result_t find_user(session_t *s, const char *user, const char **dn)
     r = search(s, settings->base, settings->scope,
                apr_psprintf(s->p, "(&%s(%s=%s))", settings->filter, settings->attribute,
                             escape(s->p, user)),
-               &found);
+               &found, attributes);
     if (r.kind != MDM_OK)
         return r;
     if (found.code == LDAP_NO_SUCH_OBJECT) /* the base: no word about the user */
@@ -427,7 +433,7 @@ static mdm_result_t find_membership(session_t *s, const char *user, const char *
     r = search(s, settings->group, LDAP_SCOPE_BASE,
                apr_psprintf(s->p, "(|(member=%s)(uniqueMember=%s)(memberUid=%s))", member, member,
                             escape(s->p, user)),
-               &found);
+               &found, NULL);
     if (r.kind != MDM_OK)
         return r;
     if (found.code == LDAP_NO_SUCH_OBJECT)
@@ -443,7 +449,7 @@ static mdm_result_t find_membership(session_t *s, const char *user, const char *
     return r;
 }
 
-static mdm_result_t check(void *context, apr_pool_t *p, const char *user)
+static mdm_result_t check(void *context, apr_pool_t *p, const char *user, apr_table_t *attributes)
 {
     const mdm_ldap_settings_t *settings = context;
     session_t s = {.p = p, .settings = settings};
@@ -460,7 +466,7 @@ static mdm_result_t check(void *context, apr_pool_t *p, const char *user)
     if (r.kind == MDM_OK)
         r = authenticate(&s);
     if (r.kind == MDM_OK)
-        r = find_user(&s, user, &dn);
+        r = find_user(&s, user, attributes, &dn);
     if (r.kind == MDM_OK && settings->group != NULL)
         r = find_membership(&s, user, dn);
     if (s.ld != NULL)

@@ -3,7 +3,6 @@
  */
 #include "directory_url.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,16 +76,15 @@ static const char *parse_base(apr_pool_t *p, const char *text, mdm_ldap_settings
     return NULL;
 }
 
-/* The first one, as AuthLDAPURL does, so that the same URL serves. */
-static const char *parse_attribute(apr_pool_t *p, char *text, mdm_ldap_settings_t *settings)
+/* The first one names the user, as AuthLDAPURL has it, so that the same URL serves. */
+static const char *parse_attributes(apr_pool_t *p, const char *text, mdm_ldap_settings_t *settings)
 {
-    if (text != NULL)
-        cut(text, ',');
-    settings->attribute = apr_pstrdup(p, text && *text ? text : DEFAULT_ATTRIBUTE);
-    for (const char *c = settings->attribute; *c != '\0'; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("-.;", *c))
-            return "the attribute must be a name such as uid or sAMAccountName";
-    return NULL;
+    const char *error =
+        mdm_ldap_parse_attributes(p, text, DEFAULT_ATTRIBUTE, &settings->attributes);
+
+    if (error == NULL)
+        settings->attribute = APR_ARRAY_IDX(settings->attributes, 0, mdm_ldap_attribute_t).name;
+    return error;
 }
 
 static const char *parse_scope(const char *text, mdm_ldap_settings_t *settings)
@@ -119,15 +117,15 @@ const char *mdm_ldap_parse_url(apr_pool_t *p, const char *url, mdm_ldap_settings
     const char *error = NULL;
     char *text = apr_pstrdup(p, url);
     char *host = strstr(text, "://");
-    char *base, *attribute, *scope, *filter, *extensions;
+    char *base, *attributes, *scope, *filter, *extensions;
 
     if (host != NULL) {
         *host = '\0';
         host += 3;
     }
     base = host ? cut(host, '/') : NULL;
-    attribute = base ? cut(base, '?') : NULL;
-    scope = attribute ? cut(attribute, '?') : NULL;
+    attributes = base ? cut(base, '?') : NULL;
+    scope = attributes ? cut(attributes, '?') : NULL;
     filter = scope ? cut(scope, '?') : NULL;
     extensions = filter ? cut(filter, '?') : NULL;
     if (host == NULL || (strcasecmp(text, "ldap") != 0 && strcasecmp(text, "ldaps") != 0))
@@ -139,13 +137,13 @@ const char *mdm_ldap_parse_url(apr_pool_t *p, const char *url, mdm_ldap_settings
     else if (extensions != NULL)
         error = "extensions behind the filter are not served";
     else if ((error = parse_base(p, base, settings)) == NULL &&
-             (error = parse_attribute(p, attribute, settings)) == NULL &&
+             (error = parse_attributes(p, attributes, settings)) == NULL &&
              (error = parse_scope(scope, settings)) == NULL)
         error = parse_filter(p, filter, settings);
     if (error != NULL)
         return apr_psprintf(p,
                             "\"%s\" is not an LDAP URL that can be used: %s; wanted is "
-                            "ldap[s]://host[:port]/base?attribute?scope?filter",
+                            "ldap[s]://host[:port]/base?attributes?scope?filter",
                             url, error);
     settings->url = apr_psprintf(p, "%s://%s", strcasecmp(text, "ldap") ? "ldaps" : "ldap", host);
     return NULL;

@@ -8,8 +8,8 @@
 #include "directory_ldap.h"
 
 /* Take an LDAP URL apart (RFC 4516: ldap[s]://host[:port]/base?attribute?scope?filter), with the
- * defaults of AuthLDAPURL, so that the same URL serves: uid, sub, (objectClass=*); of several
- * attributes the first one counts. NULL, or a sentence for the administrator: value seen, value
+ * defaults of AuthLDAPURL, so that the same URL serves: uid, sub, (objectClass=*). The first of
+ * several attributes names the user. NULL, or a sentence for the administrator: value seen, value
  * wanted. */
 const char *mdm_ldap_parse_url(apr_pool_t *p, const char *url, mdm_ldap_settings_t *settings);
 

@@ -122,7 +122,14 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
     call->world.store = site->store;
     call->world.site = site->identity;
     call->world.rules = site->rules;
-    call->world.directory = site->directory;
+    if (site->directory) {
+        call->users.r = r;
+        call->users.directory = site->directory;
+        call->users.attributes = site->ldap->attributes;
+        call->directory.context = &call->users;
+        call->directory.check = mdm_directory_request_check;
+        call->world.directory = &call->directory;
+    }
     call->world.policy = site->requirements->nelts ? &call->policy : NULL;
     call->world.now = mdm_clock_now;
     call->world.random = mdm_random_bytes;

@@ -8,6 +8,7 @@
 #include <httpd.h>
 
 #include "conf.h"
+#include "directory_request.h"
 #include "policy_expr.h"
 #include "text_expr.h"
 
@@ -18,6 +19,8 @@
 typedef struct mdm_call_t {
     request_rec *r;
     const mdm_site_t *site;
+    mdm_directory_request_t users;
+    mdm_directory_t directory;
     mdm_policy_expr_t expressions;
     mdm_policy_t policy;
     mdm_text_evaluator_t texts;

@@ -3,8 +3,11 @@
  */
 #include "policy_expr.h"
 
+#include <string.h>
+
 #include <apr_strings.h>
 
+#include "directory_attributes.h"
 #include "http.h"
 
 static const char *const variables[] = {"MDM_UDID",       "MDM_SERIAL", "MDM_PRODUCT",
@@ -14,6 +17,14 @@ static const char *const variables[] = {"MDM_UDID",       "MDM_SERIAL", "MDM_PRO
 static const char *variable_value(ap_expr_eval_ctx_t *ctx, const void *name)
 {
     return apr_table_get(ctx->r->subprocess_env, name);
+}
+
+static char *upper(apr_pool_t *p, const char *name, apr_size_t len)
+{
+    char *copy = apr_pstrmemdup(p, name, len);
+
+    ap_str_toupper(copy);
+    return copy;
 }
 
 int mdm_policy_expr_lookup(ap_expr_lookup_parms *parms)
@@ -29,7 +40,30 @@ int mdm_policy_expr_lookup(ap_expr_lookup_parms *parms)
             return OK;
         }
     }
-    return DECLINED;
+    if (ap_cstr_casecmpn(parms->name, MDM_LDAP_PREFIX, strlen(MDM_LDAP_PREFIX)))
+        return DECLINED;
+    *parms->func = variable_value;
+    *parms->data = upper(parms->pool, parms->name, strlen(parms->name));
+    return OK;
+}
+
+const char *mdm_policy_expr_unfilled(apr_pool_t *p, const char *source,
+                                     const apr_array_header_t *attributes)
+{
+    const char *all = upper(p, source, strlen(source)), *at = all;
+
+    while ((at = strstr(at, "%{" MDM_LDAP_PREFIX)) != NULL) {
+        apr_size_t len = strcspn(at, "}") - 2;
+        const char *name = apr_pstrmemdup(p, at + 2, len);
+        int i, filled = 0;
+
+        for (i = 0; attributes && i < attributes->nelts && !filled; i++)
+            filled = !strcmp(APR_ARRAY_IDX(attributes, i, mdm_ldap_attribute_t).variable, name);
+        if (!filled)
+            return name;
+        at += 2;
+    }
+    return NULL;
 }
 
 mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrollment_t *row,

@@ -598,10 +598,12 @@ static int draw(void *context, unsigned char *bytes, apr_size_t len)
     return 1;
 }
 
-static mdm_result_t ask_directory(void *context, apr_pool_t *p, const char *user)
+static mdm_result_t ask_directory(void *context, apr_pool_t *p, const char *user,
+                                  apr_table_t *attributes)
 {
     fake_world_t *fake = context;
 
+    (void)attributes;
     fake->directory_calls++;
     fake->asked_user = user;
     if (fake->directory_answer == MDM_MSG_NONE)

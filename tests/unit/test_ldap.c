@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * directory_ldap and directory_url: URLs, what a user's name may do to a filter, answers that let
- * nobody in, and the deadline against peers that are silent, stop half-way or never end. slapd
- * itself is started by the integration tests. Depends on directory_ldap, core and cmocka.
+ * directory_ldap, directory_attributes and directory_url: URLs, what a user's name may do to a
+ * filter, answers that let nobody in, and the deadline against peers that are silent, stop half-way
+ * or never end. slapd itself is started by the integration tests. Depends on directory_ldap, core
+ * and cmocka.
  */
 #include "../../mod_mdm_enroll/httpd/directory_url.h"
 
@@ -157,15 +158,21 @@ static mdm_ldap_settings_t settings_for(const char *scheme, int port)
     return settings;
 }
 
-static mdm_result_t ask(const mdm_ldap_settings_t *settings, const char *user)
+static mdm_result_t ask_for(const mdm_ldap_settings_t *settings, const char *user,
+                            apr_table_t *attributes)
 {
     const mdm_directory_t *directory = mdm_directory_ldap(pool, settings);
-    mdm_result_t r = directory->check(directory->context, pool, user);
+    mdm_result_t r = directory->check(directory->context, pool, user, attributes);
 
     assert_null(strstr(r.log, "s3cret"));
     if (r.kind != MDM_OK)
         assert_non_null(strstr(r.log, settings->url));
     return r;
+}
+
+static mdm_result_t ask(const mdm_ldap_settings_t *settings, const char *user)
+{
+    return ask_for(settings, user, NULL);
 }
 
 static int now_ms(void)
@@ -458,6 +465,186 @@ static void ca_file_must_be_usable(void **state)
     close(peer.listening);
 }
 
+/* --- attributes --- */
+
+/* BER: a tag, the length of what is in it in three bytes, what is in it. */
+typedef struct ber_t {
+    char bytes[65536];
+    size_t len;
+} ber_t;
+
+static void put(ber_t *to, int tag, const void *content, size_t len)
+{
+    unsigned char head[] = {(unsigned char)tag, 0x83, (unsigned char)(len >> 16),
+                            (unsigned char)(len >> 8), (unsigned char)len};
+
+    assert_true(to->len + sizeof(head) + len <= sizeof(to->bytes));
+    memcpy(to->bytes + to->len, head, sizeof(head));
+    memcpy(to->bytes + to->len + sizeof(head), content, len);
+    to->len += sizeof(head) + len;
+}
+
+typedef struct value_t {
+    const char *attribute; /* NULL: another value of the one before */
+    const char *bytes;
+    size_t len;
+} value_t;
+
+/* SearchResultEntry of "uid=a" with these attributes. */
+static void put_entry(ber_t *to, const value_t *values, size_t count)
+{
+    static ber_t attributes, attribute, set, entry, message;
+    static const char id[] = "\x02\x01\x02";
+
+    attributes.len = entry.len = 0;
+    for (size_t i = 0; i < count;) {
+        attribute.len = set.len = 0;
+        put(&attribute, 0x04, values[i].attribute, strlen(values[i].attribute));
+        do
+            put(&set, 0x04, values[i].bytes, values[i].len);
+        while (++i < count && values[i].attribute == NULL);
+        put(&attribute, 0x31, set.bytes, set.len);
+        put(&attributes, 0x30, attribute.bytes, attribute.len);
+    }
+    put(&entry, 0x04, "uid=a", 5);
+    put(&entry, 0x30, attributes.bytes, attributes.len);
+    memcpy(message.bytes, id, message.len = sizeof(id) - 1);
+    put(&message, 0x64, entry.bytes, entry.len);
+    put(to, 0x30, message.bytes, message.len);
+}
+
+/* What a user with these values has, asked for by an attribute list. */
+static apr_table_t *read_values(const char *list, const value_t *values, size_t count, peer_t *peer)
+{
+    static ber_t search;
+    struct reply_t replies[] = {REPLY(BIND_OK), NO_MORE, NO_MORE};
+    static const char done[] = DONE("\x00");
+    apr_table_t *read = apr_table_make(pool, 4);
+    mdm_ldap_settings_t settings;
+
+    search.len = 0;
+    put_entry(&search, values, count);
+    memcpy(search.bytes + search.len, done, sizeof(done) - 1);
+    search.len += sizeof(done) - 1;
+    replies[1] = (struct reply_t){search.bytes, search.len};
+    *peer = (peer_t){.replies = replies};
+    start_peer(peer);
+    settings = settings_for("ldap", peer->port);
+    assert_null(mdm_ldap_parse_attributes(pool, list, "uid", &settings.attributes));
+    assert_int_equal(ask_for(&settings, "alice", read).message, MDM_MSG_NONE);
+    stop_peer(peer);
+    return read;
+}
+
+#define TEXT(attribute, text)                                                                      \
+    {                                                                                              \
+        attribute, text, sizeof(text) - 1                                                          \
+    }
+
+static void attributes_become_variables(void **state)
+{
+    static const value_t values[] = {TEXT("uid", "alice"),
+                                     TEXT("MAIL", "a@x"),
+                                     TEXT(NULL, "b@x"),
+                                     TEXT(NULL, "\xc3\xbc; \"c\""),
+                                     TEXT("displayName;lang-de", "<&>"),
+                                     TEXT("unasked", "x")};
+    peer_t peer;
+    apr_table_t *read = read_values("uid,mail,displayName;lang-de,title", values,
+                                    sizeof(values) / sizeof(values[0]), &peer);
+
+    (void)state;
+    assert_int_equal(apr_table_elts(read)->nelts, 3);
+    assert_string_equal(apr_table_get(read, "MDM_LDAP_UID"), "alice");
+    assert_string_equal(apr_table_get(read, "MDM_LDAP_MAIL"), "a@x; b@x; \xc3\xbc; \"c\"");
+    assert_string_equal(apr_table_get(read, "MDM_LDAP_DISPLAYNAME_LANG_DE"), "<&>");
+    /* the request names them, and nothing else */
+    assert_non_null(memmem(peer.seen, peer.seen_len,
+                           "\x04\x03uid\x04\x04mail\x04\x13"
+                           "displayName;lang-de\x04\x05title",
+                           5 + 6 + 21 + 7));
+}
+
+static void what_is_no_text_is_left_out(void **state)
+{
+    static const value_t values[] = {
+        TEXT("a", "\xff\xd8"), TEXT(NULL, "good"), TEXT(NULL, "x\0y"),       TEXT("b", "\xff\xd8"),
+        TEXT("c", ""),         TEXT("d", "x\ry"),  TEXT("e", "\xed\xa0\x80")};
+    peer_t peer;
+    apr_table_t *read =
+        read_values("uid,a,b,c,d,e", values, sizeof(values) / sizeof(values[0]), &peer);
+
+    (void)state;
+    assert_int_equal(apr_table_elts(read)->nelts, 1);
+    assert_string_equal(apr_table_get(read, "MDM_LDAP_A"), "good");
+}
+
+/* All or nothing: half a list of groups would be taken for the whole. */
+static void long_attributes_are_left_out(void **state)
+{
+    static char longest[MDM_LDAP_MAX_BYTES + 1];
+    const value_t values[] = {{"fits", longest, MDM_LDAP_MAX_BYTES},
+                              {"long", longest, MDM_LDAP_MAX_BYTES + 1},
+                              {"short", "x", 1},
+                              {"many", longest, MDM_LDAP_MAX_BYTES - 2},
+                              {NULL, "x", 1}};
+    peer_t peer;
+    apr_table_t *read;
+
+    (void)state;
+    memset(longest, 'x', sizeof(longest));
+    read =
+        read_values("uid,fits,long,short,many", values, sizeof(values) / sizeof(values[0]), &peer);
+    assert_int_equal(apr_table_elts(read)->nelts, 2);
+    assert_int_equal(strlen(apr_table_get(read, "MDM_LDAP_FITS")), MDM_LDAP_MAX_BYTES);
+    assert_string_equal(apr_table_get(read, "MDM_LDAP_SHORT"), "x");
+}
+
+static void attributes_are_asked_for_only_if_wanted(void **state)
+{
+    static const struct reply_t replies[] = {REPLY(BIND_OK), REPLY(DONE("\x00")), NO_MORE};
+    peer_t peer;
+
+    (void)state;
+    answer_to("alice", NULL, replies, &peer);
+    assert_non_null(memmem(peer.seen, peer.seen_len,
+                           "\x30\x05\x04\x03"
+                           "1.1",
+                           7));
+}
+
+static void attribute_lists(void **state)
+{
+    static const char *const bad[][2] = {
+        {"uid,", "a name"},
+        {",uid", "a name"},
+        {"uid,*", "a name"},
+        {"uid,+", "a name"},
+        {"uid,m ail", "a name"},
+        {"uid,m\xc3\xbc", "a name"},
+        {"uid,;x", "a name"},
+        {"uid,a-b,a;b", "MDM_LDAP_A_B"},
+        {"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "at most 16"},
+    };
+    const apr_array_header_t *read = NULL;
+
+    (void)state;
+    assert_null(mdm_ldap_parse_attributes(pool, "uid,mail,UID,Mail", "x", &read));
+    assert_int_equal(read->nelts, 2);
+    assert_null(mdm_ldap_parse_attributes(pool, "", "uid", &read));
+    assert_int_equal(read->nelts, 1);
+    assert_string_equal(APR_ARRAY_IDX(read, 0, mdm_ldap_attribute_t).variable, "MDM_LDAP_UID");
+    assert_null(mdm_ldap_parse_attributes(pool, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p", "x", &read));
+    assert_int_equal(read->nelts, MDM_LDAP_MAX_ATTRIBUTES);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *error = mdm_ldap_parse_attributes(pool, bad[i][0], "uid", &read);
+
+        if (error == NULL || strstr(error, bad[i][1]) == NULL)
+            fail_msg("\"%s\": %s", bad[i][0], error ? error : "taken");
+    }
+    assert_int_equal(read->nelts, MDM_LDAP_MAX_ATTRIBUTES);
+}
+
 /* --- URLs --- */
 
 static void url_is_taken_apart(void **state)
@@ -549,6 +736,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attributes_become_variables),
+        cmocka_unit_test(what_is_no_text_is_left_out),
+        cmocka_unit_test(long_attributes_are_left_out),
+        cmocka_unit_test(attributes_are_asked_for_only_if_wanted),
+        cmocka_unit_test(attribute_lists),
         cmocka_unit_test(url_is_taken_apart),
         cmocka_unit_test(bad_url_is_told_with_a_remedy),
         cmocka_unit_test(name_stays_a_value),

@@ -95,6 +95,12 @@ class Slapd:
         self._modify(_line("dn", user_dn(uid)) +
                      "changetype: modify\nreplace: employeeType\nemployeeType: active\n")
 
+    def replace(self, uid, **attributes):
+        """Lists of values, text or bytes; an empty one deletes the attribute."""
+        self._modify(_line("dn", user_dn(uid)) + "changetype: modify\n" + "-\n".join(
+            f"replace: {name}\n" + "".join(_line(name, value) for value in values)
+            for name, values in attributes.items()))
+
     def leave_group(self, uid):
         self._modify(f"dn: {GROUP}\nchangetype: modify\ndelete: member\n" +
                      _line("member", user_dn(uid)))
@@ -147,9 +153,10 @@ def password(uid):
 
 
 def _line(key, value):
-    if value.isascii():
+    if isinstance(value, str) and value.isascii() and value.isprintable() and value.strip() == value:
         return f"{key}: {value}\n"
-    return f"{key}:: {base64.b64encode(value.encode()).decode()}\n"
+    data = value if isinstance(value, bytes) else value.encode()
+    return f"{key}:: {base64.b64encode(data).decode()}\n"
 
 
 def _person(uid):
