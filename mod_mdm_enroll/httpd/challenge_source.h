@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Where the challenges of a foreign SCEP server come from: core's mdm_challenge_source_t as a fixed
- * text, as a program that is run, and as an HTTP service that is asked. Depends on APR, libcurl,
- * jansson; no httpd header, so that unit tests can link it.
+ * text, as a program that is run, and as an HTTP service that is asked. Depends on
+ * http_client, program and jansson.
  */
 #ifndef MDM_CHALLENGE_SOURCE_H
 #define MDM_CHALLENGE_SOURCE_H
@@ -10,6 +10,7 @@
 #include <apr_time.h>
 
 #include "../core/mdm_identity.h"
+#include "http_client.h"
 
 /* Longest output of a program, and longest body of an answer, in bytes. */
 #define MDM_CHALLENGE_MAX_BYTES 4096
@@ -32,22 +33,10 @@ const mdm_challenge_source_t *mdm_challenge_text(apr_pool_t *p, const char *chal
 const mdm_challenge_source_t *mdm_challenge_exec(apr_pool_t *p, const char *path,
                                                  apr_interval_time_t timeout);
 
-typedef struct mdm_challenge_hook_t {
-    const char *url;
-    const char *token; /* sent as "Authorization: Bearer …"; or NULL */
-    const char
-        *ca_file; /* whose CAs alone the service's certificate may be of; NULL: the system's */
-    apr_interval_time_t timeout; /* for everything together */
-} mdm_challenge_hook_t;
-
 /* What a service answers to a POST of {"enrollment", "user", "udid", "serial", "product",
  * "purpose"}: status 200 and {"challenge": "…"} as application/json, or the challenge as the first
  * line of anything else. Redirects are not followed, proxies of the environment not used. */
-const mdm_challenge_source_t *mdm_challenge_hook(apr_pool_t *p, const mdm_challenge_hook_t *hook);
-
-/* Once in each process that asks services, before it has threads. 0 if libcurl cannot be started.
- */
-int mdm_challenge_start_process(void);
+const mdm_challenge_source_t *mdm_challenge_hook(apr_pool_t *p, const mdm_http_service_t *service);
 
 /* For the sources: one more is being asked, or MDM_MSG_CHALLENGE_SOURCE if there are too many; and
  * it is over. */

@@ -4,13 +4,11 @@
  */
 #include "conf.h"
 
-#include <apr_file_info.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <apr_uri.h>
 
-#include "../core/mdm_schema.h"
 #include "challenge_source.h"
+#include "conf_outside.h"
 
 #define DEFAULT_CHALLENGE_TIMEOUT apr_time_from_sec(10)
 
@@ -23,8 +21,8 @@ typedef struct {
 } parsed_t;
 
 static const char *const option_names[] = {
-    "for", "challenge", "challenge-ca", "challenge-timeout", "challenge-token", "ca-fingerprint",
-    "name"};
+    "for",  "challenge", "challenge-ca", "challenge-timeout", "challenge-token", "ca-fingerprint",
+    "name", NULL};
 enum {
     OPTION_FOR,
     OPTION_CHALLENGE,
@@ -32,8 +30,7 @@ enum {
     OPTION_CHALLENGE_TIMEOUT,
     OPTION_CHALLENGE_TOKEN,
     OPTION_CA_FINGERPRINT,
-    OPTION_NAME,
-    OPTION_COUNT
+    OPTION_NAME
 };
 
 int mdm_conf_identity_is_foreign(const mdm_server_conf_t *conf, mdm_conf_identity_index_t index)
@@ -48,26 +45,6 @@ int mdm_conf_needs_ca(const mdm_server_conf_t *conf)
 }
 
 /* --- MDMEnrollIdentity --- */
-
-/* What SCEP is plain http for: its messages protect themselves. */
-static int is_url(apr_pool_t *p, const char *url, int http)
-{
-    static const char plain[] = "http://";
-    const char *secure = url;
-
-    if (http && !strncmp(url, plain, sizeof(plain) - 1))
-        secure = apr_pstrcat(p, "https://", url + sizeof(plain) - 1, NULL);
-    return !mdm_schema_check_url(p, secure);
-}
-
-static int is_loopback(apr_pool_t *p, const char *url)
-{
-    apr_uri_t uri;
-
-    return apr_uri_parse(p, url, &uri) == APR_SUCCESS && uri.hostname &&
-           (!strcmp(uri.hostname, "127.0.0.1") || !strcmp(uri.hostname, "localhost") ||
-            !strcmp(uri.hostname, "::1") || !strcmp(uri.hostname, "[::1]"));
-}
 
 static const char *set_for(parsed_t *parsed, const char *value)
 {
@@ -89,15 +66,6 @@ static const char *set_for(parsed_t *parsed, const char *value)
            "for=all";
 }
 
-/* A path behind a prefix; NULL if there is none. */
-static const char *path_behind(apr_pool_t *p, const char *value, const char *prefix)
-{
-    apr_size_t len = strlen(prefix);
-
-    return !strncmp(value, prefix, len) && value[len] ? ap_server_root_relative(p, value + len)
-                                                      : NULL;
-}
-
 /* The value is, or may be meant as, a secret: no message repeats it. */
 static const char *set_challenge(apr_pool_t *p, mdm_conf_identity_t *made, const char *value)
 {
@@ -113,31 +81,21 @@ static const char *set_challenge(apr_pool_t *p, mdm_conf_identity_t *made, const
                                   "%d bytes of text",
                                   MDM_IDENTITY_MAX_CHALLENGE);
     }
-    if ((made->challenge = path_behind(p, value, "file:")) != NULL) {
+    if ((made->challenge = mdm_conf_path_behind(p, value, "file:")) != NULL) {
         made->challenge_kind = MDM_CONF_CHALLENGE_FILE;
         return NULL;
     }
-    if ((made->challenge = path_behind(p, value, "exec:")) != NULL) {
+    if ((made->challenge = mdm_conf_path_behind(p, value, "exec:")) != NULL) {
         made->challenge_kind = MDM_CONF_CHALLENGE_EXEC;
         return NULL;
     }
-    if (is_url(p, value, 0) || (is_url(p, value, 1) && is_loopback(p, value))) {
+    if (mdm_conf_is_service(p, value)) {
         made->challenge_kind = MDM_CONF_CHALLENGE_HOOK;
         made->challenge = value;
         return NULL;
     }
     return "challenge= is not accepted; wanted: text:SECRET, file:/path, exec:/path, or an https "
            "URL (http on loopback only)";
-}
-
-static const char *set_timeout(mdm_conf_identity_t *made, const char *value)
-{
-    if (!apr_isdigit(*value) ||
-        ap_timeout_parameter_parse(value, &made->challenge_timeout, "s") != APR_SUCCESS ||
-        made->challenge_timeout < apr_time_from_msec(100) ||
-        made->challenge_timeout > apr_time_from_sec(60))
-        return "wanted: a time from 100ms to 60s, such as challenge-timeout=10s";
-    return NULL;
 }
 
 /* The lengths of MD5, SHA-1 and SHA-256, which devices tell apart by. */
@@ -165,8 +123,9 @@ static const char *set_fingerprint(apr_pool_t *p, mdm_conf_identity_t *made, con
     return NULL;
 }
 
-static const char *set_option(cmd_parms *cmd, parsed_t *parsed, int option, const char *value)
+static const char *set_option(cmd_parms *cmd, void *baton, int option, const char *value)
 {
+    parsed_t *parsed = baton;
     mdm_conf_identity_t *made = parsed->made;
     apr_pool_t *p = cmd->pool;
 
@@ -179,9 +138,9 @@ static const char *set_option(cmd_parms *cmd, parsed_t *parsed, int option, cons
         made->challenge_ca = *value ? ap_server_root_relative(p, value) : NULL;
         return made->challenge_ca ? NULL : "wanted: the path of a file";
     case OPTION_CHALLENGE_TIMEOUT:
-        return set_timeout(made, value);
+        return mdm_conf_parse_timeout(value, &made->challenge_timeout);
     case OPTION_CHALLENGE_TOKEN:
-        made->token_file = path_behind(p, value, "file:");
+        made->token_file = mdm_conf_path_behind(p, value, "file:");
         return made->token_file ? NULL
                                 : "wanted: file:/path of a file with the token in its first line";
     case OPTION_CA_FINGERPRINT:
@@ -194,31 +153,11 @@ static const char *set_option(cmd_parms *cmd, parsed_t *parsed, int option, cons
     }
 }
 
-/* One option=value; *seen has a bit for each that was given. */
-static const char *parse_option(cmd_parms *cmd, parsed_t *parsed, const char *arg, int *seen)
-{
-    const char *equals = strchr(arg, '=');
-    apr_size_t len = equals ? (apr_size_t)(equals - arg) : 0;
-    const char *why;
-    int i;
-
-    for (i = 0; i < OPTION_COUNT; i++)
-        if (len == strlen(option_names[i]) && !ap_cstr_casecmpn(arg, option_names[i], len))
-            break;
-    if (i == OPTION_COUNT)
-        return apr_psprintf(cmd->pool,
-                            "%s: \"%s\" is no option; wanted: for=, name=, challenge=, "
-                            "challenge-ca=, challenge-timeout=, challenge-token= or "
-                            "ca-fingerprint=, with a value right behind it",
-                            cmd->cmd->name, equals ? apr_pstrmemdup(cmd->pool, arg, len + 1) : arg);
-    if (*seen & 1 << i)
-        return apr_psprintf(cmd->pool, "%s: %s= is given twice; wanted: once", cmd->cmd->name,
-                            option_names[i]);
-    *seen |= 1 << i;
-    why = set_option(cmd, parsed, i, equals + 1);
-    return why ? apr_psprintf(cmd->pool, "%s: %s=: %s", cmd->cmd->name, option_names[i], why)
-               : NULL;
-}
+static const mdm_conf_options_t options = {
+    option_names,
+    "for=, name=, challenge=, challenge-ca=, challenge-timeout=, challenge-token= or "
+    "ca-fingerprint=",
+    set_option};
 
 /* What is said of a source that is not there. */
 static const char *check_options(const mdm_conf_identity_t *made, int seen)
@@ -274,7 +213,7 @@ const char *mdm_conf_set_identity(cmd_parms *cmd, void *dir, int argc, char *con
     if (argc >= 1 && !ap_cstr_casecmp(argv[0], "scep")) {
         made->kind = MDM_IDENTITY_SCEP;
         made->url = argc >= 2 ? argv[1] : "";
-        if (!is_url(cmd->pool, made->url, 1) || strchr(made->url, '?'))
+        if (!mdm_conf_is_url(cmd->pool, made->url, 1) || strchr(made->url, '?'))
             return apr_psprintf(cmd->pool,
                                 "%s: \"%s\" is no URL of a SCEP server; wanted: "
                                 "https://host[:port]/path or http://host[:port]/path without \"?\" "
@@ -286,7 +225,7 @@ const char *mdm_conf_set_identity(cmd_parms *cmd, void *dir, int argc, char *con
                             cmd->cmd->name, argc >= 1 ? argv[0] : "");
     }
     for (; i < argc; i++) {
-        why = parse_option(cmd, &parsed, argv[i], &seen);
+        why = mdm_conf_parse_option(cmd, &options, &parsed, argv[i], &seen);
         if (why)
             return why;
     }
@@ -310,41 +249,15 @@ const char *mdm_conf_set_identity_ca(cmd_parms *cmd, void *dir, const char *name
 
 /* --- at start --- */
 
-static void check_program(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
-                          const char *path)
-{
-    const apr_fileperms_t any = APR_FPROT_UEXECUTE | APR_FPROT_GEXECUTE | APR_FPROT_WEXECUTE;
-    apr_finfo_t info;
-    apr_status_t rv = apr_stat(&info, path, APR_FINFO_TYPE | APR_FINFO_PROT, p);
-    char reason[128];
-
-    if (rv != APR_SUCCESS)
-        mdm_conf_problem(check, where, "challenge=exec: %s: %s; wanted: a program", path,
-                         apr_strerror(rv, reason, sizeof(reason)));
-    else if (info.filetype != APR_REG || !(info.protection & any))
-        mdm_conf_problem(check, where,
-                         "challenge=exec: %s is no file that can be executed; wanted: a program "
-                         "(chmod 755)",
-                         path);
-}
-
 static const mdm_challenge_source_t *make_hook(mdm_check_t *check, apr_pool_t *p,
                                                const ap_directive_t *where,
                                                const mdm_conf_identity_t *conf)
 {
-    mdm_challenge_hook_t hook = {
+    mdm_http_service_t service = {
         .url = conf->challenge, .ca_file = conf->challenge_ca, .timeout = conf->challenge_timeout};
-    STACK_OF(X509) *certs;
 
-    if (conf->token_file)
-        hook.token = mdm_conf_read_secret(check, p, where, conf->token_file, "token");
-    if (conf->challenge_ca) {
-        mdm_result_t result = mdm_x509_read_certificates(p, conf->challenge_ca, &certs);
-
-        if (result.kind != MDM_OK)
-            mdm_conf_problem(check, where, "challenge-ca=: %s", result.log);
-    }
-    return mdm_challenge_hook(p, &hook);
+    mdm_conf_read_service(check, p, where, conf->token_file, "challenge-ca=", &service);
+    return mdm_challenge_hook(p, &service);
 }
 
 static const mdm_challenge_source_t *make_source(mdm_check_t *check, apr_pool_t *p,
@@ -364,7 +277,7 @@ static const mdm_challenge_source_t *make_source(mdm_check_t *check, apr_pool_t 
                              conf->challenge, MDM_IDENTITY_MAX_CHALLENGE);
         return text ? mdm_challenge_text(p, text) : NULL;
     case MDM_CONF_CHALLENGE_EXEC:
-        check_program(check, p, where, conf->challenge);
+        mdm_conf_check_program(check, p, where, "challenge=exec:", conf->challenge);
         return mdm_challenge_exec(p, conf->challenge, conf->challenge_timeout);
     case MDM_CONF_CHALLENGE_HOOK:
         return make_hook(check, p, where, conf);

@@ -314,7 +314,7 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
          */
         if (!started && mdm_conf_asks_services(mdm_conf_server(s))) {
             started = 1;
-            if (!mdm_challenge_start_process())
+            if (!mdm_http_client_start_process())
                 ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "%s: libcurl cannot be started",
                              code(p, MDM_MSG_CHALLENGE_SOURCE));
         }
