@@ -104,6 +104,18 @@ typedef struct mdm_certificate_t {
     const char *used_for;  /* the request that renewed it last, "" if none did */
 } mdm_certificate_t;
 
+/* What the site is still to be told (mdm_notice.h). */
+typedef struct mdm_notification_t {
+    const char *id;   /* 32 lower-case hexadecimal digits; the same for the same occasion */
+    const char *site; /* as of the enrollment */
+    const char *event;
+    const char *enrollment; /* its id */
+    const char *body;       /* JSON, as it is sent */
+    apr_int64_t created_at;
+    apr_int64_t due_at; /* not before */
+    int tries;
+} mdm_notification_t;
+
 /* Takes one certificate at a time. row and what it holds live for the call only. Anything but
  * MDM_OK ends the reading and is its result. */
 typedef mdm_result_t mdm_certificate_visit_t(void *baton, const mdm_certificate_t *row);
@@ -177,6 +189,9 @@ typedef struct mdm_store_t {
      * after it, and challenges, both expired before the time given: some of each, so that nobody
      * waits for it long. */
     mdm_result_t (*sweep)(void *context, apr_pool_t *p, apr_int64_t expired_before);
+    /* Nothing is changed, and that is no failure, if its id is there already. */
+    mdm_result_t (*notification_insert)(void *context, apr_pool_t *p,
+                                        const mdm_notification_t *row);
 } mdm_store_t;
 
 /* Is the user still there and allowed? MDM_OK, MDM_MSG_DIRECTORY_* of kind MDM_REFUSED, or
@@ -206,6 +221,7 @@ typedef struct mdm_world_t {
      */
     const char *site;
     const char *rules;
+    int notify; /* 1: the site is told of each enrollment (mdm_notice.h) */
     void *context;
     apr_int64_t (*now)(void *context); /* seconds since 1970, UTC */
     /* 1, or 0: mdm_random_failed() */

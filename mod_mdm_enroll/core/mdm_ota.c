@@ -10,6 +10,7 @@
 
 #include "mdm_cms.h"
 #include "mdm_device.h"
+#include "mdm_notice.h"
 #include "mdm_pin.h"
 
 /* One device message on its way through phase 2 or 3. */
@@ -374,6 +375,8 @@ static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
     if (r.kind == MDM_OK && binding != NULL)
         r = mdm_pin_take(turn->p, turn->world, turn->signer, turn->signer_fingerprint, binding, row,
                          turn->settings->lifetime);
+    if (r.kind == MDM_OK)
+        r = mdm_notice_store(turn->p, turn->world, row, MDM_EVENT_ENROLLED, "");
     row->state = MDM_STATE_DELIVERED;
     if (r.kind == MDM_OK)
         r = commit(turn, row, MDM_STATE_IDENTIFIED, secret, MDM_PURPOSE_MDM);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Issuing one certificate for one authority, under concurrency and with replies that get lost.
- * Depends on mdm_base64, mdm_ca, mdm_device, mdm_enrollment, mdm_trust, mdm_x509.
+ * Depends on mdm_base64, mdm_ca, mdm_device, mdm_enrollment, mdm_notice, mdm_trust, mdm_x509.
  */
 #include "mdm_scep_grant.h"
 
@@ -10,6 +10,7 @@
 
 #include "mdm_base64.h"
 #include "mdm_device.h"
+#include "mdm_notice.h"
 #include "mdm_x509.h"
 
 #define DAY (24 * 60 * 60)
@@ -309,6 +310,9 @@ static mdm_result_t deliver(const turn_t *turn, const mdm_enrollment_t *row)
     mdm_enrollment_t *seen = NULL, next = *row;
     mdm_result_t r, again;
 
+    r = mdm_notice_store(turn->p, turn->world, row, MDM_EVENT_ENROLLED, "");
+    if (r.kind != MDM_OK)
+        return r;
     next.state = MDM_STATE_DELIVERED;
     r = mdm_enrollment_advance(turn->p, turn->world, &next, row->state, row->identity_fingerprint,
                                turn->rules->lifetime);

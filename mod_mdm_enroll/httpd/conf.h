@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
- * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c and
- * conf_payload.c set; conf_check.c cross-checks; conf_make.c, conf_issuer.c and conf_identity.c
- * make; conf_start.c completes it in post_config and in each child.
+ * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c,
+ * conf_notify.c and conf_payload.c set; conf_check.c cross-checks; conf_make.c, conf_issuer.c,
+ * conf_identity.c and conf_notify.c make; conf_start.c completes it in post_config and in each
+ * child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
 
 #include <ap_expr.h>
+#include <apr_hash.h>
 #include <apr_tables.h>
 #include <http_config.h>
 #include <httpd.h>
@@ -69,6 +71,7 @@ typedef enum {
     MDM_SET_IDENTITY,
     MDM_SET_MDM_IDENTITY,
     MDM_SET_IDENTITY_CA,
+    MDM_SET_NOTIFY,
     MDM_SET_COUNT
 } mdm_set_t;
 
@@ -117,6 +120,16 @@ typedef struct mdm_conf_identity_t {
     apr_interval_time_t challenge_timeout;
 } mdm_conf_identity_t;
 
+/* MDMEnrollNotify. */
+typedef struct mdm_conf_notify_t {
+    const char *url;     /* or NULL: the program */
+    const char *program; /* or NULL, as the next */
+    const char *secret_file;
+    const char *token_file;
+    const char *ca_file;
+    apr_interval_time_t timeout;
+} mdm_conf_notify_t;
+
 /* What a vhost runs on: made of its configuration at start, read-only while requests are served. */
 typedef struct mdm_site_t {
     const char *base_url; /* without a slash at its end, or NULL: from the request */
@@ -129,7 +142,9 @@ typedef struct mdm_site_t {
     const apr_array_header_t *requirements; /* mdm_requirement_t * */
     mdm_dbd_kind_t store_kind;
     const char *store_target;
-    mdm_ldap_settings_t *ldap; /* NULL: users are not looked up again */
+    mdm_ldap_settings_t *ldap;         /* NULL: users are not looked up again */
+    const struct mdm_notify_t *notify; /* notifier.h; NULL: nobody is told */
+    struct mdm_notifier_t *notifier;   /* set in post_config; NULL: another vhost's does it */
     /* Set once in each child, before it has threads: */
     const mdm_store_t *store;
     const mdm_directory_t *directory;
@@ -183,6 +198,7 @@ typedef struct mdm_server_conf_t {
     apr_int64_t validity;                                           /* seconds */
     const mdm_conf_identity_t *identities[MDM_CONF_IDENTITY_COUNT]; /* NULL: builtin */
     apr_array_header_t *identity_cas;                               /* const char *: files */
+    const mdm_conf_notify_t *notify;
 
     apr_array_header_t *tls_signers; /* mdm_signer_t *: what mod_ssl has for this very vhost */
     mdm_site_t *site;                /* NULL: enrollment is not served here */
@@ -222,6 +238,7 @@ const char *mdm_conf_set_endpoint(cmd_parms *cmd, void *dir, const char *kind);
 const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
 const char *mdm_conf_set_identity(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
 const char *mdm_conf_set_identity_ca(cmd_parms *cmd, void *dir, const char *name);
+const char *mdm_conf_set_notify(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
 
 const char *mdm_conf_set_ca(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
 const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
@@ -262,6 +279,15 @@ void mdm_conf_trust_identities(mdm_check_t *check, apr_pool_t *p, const mdm_serv
 
 /* Append what of it belongs to the rules (mdm_world_t.rules). Nothing for builtin ones. */
 void mdm_conf_identity_rules(apr_array_header_t *texts, const mdm_ota_settings_t *settings);
+
+/* What conf_notify.c has for them. Whom a site tells, made (NULL: nobody); tell if vhosts that are
+ * one site, of which seen has the first, tell different ones; and have it done, in post_config: OK,
+ * or the reason not to start. */
+const struct mdm_notify_t *mdm_conf_make_notify(mdm_check_t *check, apr_pool_t *p,
+                                                const mdm_server_conf_t *conf);
+void mdm_conf_compare_notify(mdm_check_t *check, apr_pool_t *p, apr_hash_t *seen,
+                             const mdm_server_conf_t *conf, const mdm_site_t *site);
+int mdm_conf_start_notifiers(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server);
 
 /* 1 if challenges come from an HTTP service. */
 int mdm_conf_asks_services(const mdm_server_conf_t *conf);

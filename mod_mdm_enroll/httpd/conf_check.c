@@ -30,6 +30,7 @@ struct mdm_check_t {
     apr_hash_t *told;         /* one value inherited by ten vhosts is one problem */
     int problems;
     mdm_key_ring_t *keys;
+    apr_hash_t *notified; /* whom sites tell */
 };
 
 const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s)
@@ -384,6 +385,7 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
     check_required(check, conf);
     check_store(check, conf);
     site = mdm_conf_make(check, p, conf, vhost_url(p, check->server, conf));
+    mdm_conf_compare_notify(check, check->ptemp, check->notified, conf, site);
     if (check->problems == before)
         conf->site = site;
 }
@@ -402,7 +404,12 @@ static void serve_plain_only(mdm_server_conf_t *conf)
 static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
                      mdm_keys_time_t time)
 {
-    mdm_check_t check = {ptemp, NULL, apr_hash_make(ptemp), 0, mdm_key_ring_create(ptemp, time)};
+    mdm_check_t check = {ptemp,
+                         NULL,
+                         apr_hash_make(ptemp),
+                         0,
+                         mdm_key_ring_create(ptemp, time),
+                         apr_hash_make(ptemp)};
     const server_rec *passed_over = NULL;
     const mdm_place_t *place;
     server_rec *s;

@@ -90,6 +90,7 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_IDENTITY, identities[MDM_CONF_IDENTITY]);
     INHERIT(MDM_SET_MDM_IDENTITY, identities[MDM_CONF_MDM_IDENTITY]);
     INHERIT(MDM_SET_IDENTITY_CA, identity_cas);
+    INHERIT(MDM_SET_NOTIFY, notify);
 }
 
 /* What is said about one directory is not for another: least of all the password. */
@@ -544,6 +545,9 @@ const command_rec mdm_conf_directives[] = {
                       "like: where devices get their certificates"),
     AP_INIT_ITERATE("MDMEnrollIdentityCA", mdm_conf_set_identity_ca, NULL, RSRC_CONF,
                     "files of certificates: who else may have issued the identities of phase 3"),
+    AP_INIT_TAKE_ARGV("MDMEnrollNotify", mdm_conf_set_notify, NULL, RSRC_CONF,
+                      "an https URL with secret=file:/path, or exec:/path: who is told of each "
+                      "enrollment"),
     AP_INIT_TAKE1("MDMEnrollValidity", mdm_conf_set_validity, NULL, RSRC_CONF,
                   "how long issued certificates are valid"),
     {.name = NULL}};

@@ -404,6 +404,7 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     make_profile(check, p, conf, &site->ota.profile);
     site->ota.trust = trust;
     mdm_conf_make_identities(check, p, conf, &site->ota);
+    site->notify = mdm_conf_make_notify(check, p, conf);
     site->ota.cipher = conf->where[MDM_SET_CIPHER] ? conf->cipher : EVP_aes_256_cbc();
     site->ota.lifetime = conf->where[MDM_SET_LIFETIME] ? conf->lifetime : DEFAULT_LIFETIME;
     site->ota.tls_certificate = conf->where[MDM_SET_CLIENT_CERTIFICATE]

@@ -14,6 +14,7 @@
 #include "challenge_source.h"
 #include "crl_cache.h"
 #include "key_ring.h"
+#include "notifier.h"
 #include "signer_ssl.h"
 #include "store_dbd.h"
 #include "store_schema.h"
@@ -57,8 +58,9 @@ static void warn_key_mode(apr_pool_t *p, server_rec *s, apr_hash_t *told, const 
                    source && mdm_token_is_uri(source) ? mdm_token_pin_file(p, source) : source);
 }
 
-static void warn_identity_files(apr_pool_t *p, server_rec *s, apr_hash_t *told,
-                                const mdm_server_conf_t *conf)
+/* What is sent to services and programs of the site. */
+static void warn_outside_files(apr_pool_t *p, server_rec *s, apr_hash_t *told,
+                               const mdm_server_conf_t *conf)
 {
     int i;
 
@@ -70,6 +72,10 @@ static void warn_identity_files(apr_pool_t *p, server_rec *s, apr_hash_t *told,
         if (identity->challenge_kind == MDM_CONF_CHALLENGE_FILE)
             warn_file_mode(p, s, told, identity->challenge);
         warn_file_mode(p, s, told, identity->token_file);
+    }
+    if (conf->notify) {
+        warn_file_mode(p, s, told, conf->notify->secret_file);
+        warn_file_mode(p, s, told, conf->notify->token_file);
     }
 }
 
@@ -194,7 +200,7 @@ static void tell(apr_pool_t *p, server_rec *s, apr_hash_t *told)
     warn_key_mode(p, s, told, conf->ra_key);
     warn_key_mode(p, s, told, conf->signer_key);
     warn_file_mode(p, s, told, conf->bind_file);
-    warn_identity_files(p, s, told, conf);
+    warn_outside_files(p, s, told, conf);
     note_shared_key(p, s, told, conf->site);
 }
 
@@ -223,7 +229,7 @@ int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
         if (status == OK && !rehearsal)
             tell(ptemp, s, told);
     }
-    return OK;
+    return rehearsal ? OK : mdm_conf_start_notifiers(p, ptemp, main_server);
 }
 
 /* --- child_init --- */
@@ -308,11 +314,13 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
             try_token(p, s, tried, conf->signer_key, site->signer);
         site->store = find_store(p, s, stores, site);
         site->scep.crl = find_crl(p, s, crls, site);
+        if (site->notifier && site->store)
+            mdm_notifier_start_child(p, site->notifier);
         if (site->ldap)
             site->directory = mdm_directory_ldap(p, site->ldap);
         /* Each easy handle would do it otherwise, and in old versions of libcurl threads may not.
          */
-        if (!started && mdm_conf_asks_services(mdm_conf_server(s))) {
+        if (!started && (mdm_conf_asks_services(conf) || site->notify)) {
             started = 1;
             if (!mdm_http_client_start_process())
                 ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "%s: libcurl cannot be started",

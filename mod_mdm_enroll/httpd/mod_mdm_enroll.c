@@ -16,13 +16,15 @@ static void register_hooks(apr_pool_t *p)
 {
     static const char *const ssl[] = {"mod_ssl.c", NULL};
     static const char *const dir[] = {"mod_dir.c", NULL};
+    static const char *const watchdog[] = {"mod_watchdog.c", NULL};
 
     (void)p;
     ap_hook_expr_lookup(mdm_policy_expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mdm_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ssl, init_server, mdm_signer_ssl_init_server, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(mdm_conf_start, ssl, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(mdm_conf_start_child, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Before mod_watchdog has threads, which use what is made here. */
+    ap_hook_child_init(mdm_conf_start_child, NULL, watchdog, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(mdm_endpoint_store, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_access_ex(mdm_endpoint_access, NULL, NULL, APR_HOOK_REALLY_FIRST,
                             AP_AUTH_INTERNAL_PER_CONF);

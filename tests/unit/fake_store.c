@@ -516,6 +516,27 @@ static mdm_result_t sweep(void *context, apr_pool_t *p, apr_int64_t expired_befo
     return done(fake, p);
 }
 
+static mdm_result_t notification_insert(void *context, apr_pool_t *p, const mdm_notification_t *row)
+{
+    fake_store_t *fake = context;
+    mdm_notification_t *copy;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    for (int i = 0; i < fake->notifications->nelts; i++)
+        if (strcmp(ROW(fake->notifications, i, mdm_notification_t)->id, row->id) == 0)
+            return done(fake, p);
+    copy = apr_pmemdup(fake->pool, row, sizeof(*row));
+    copy->id = apr_pstrdup(fake->pool, row->id);
+    copy->site = apr_pstrdup(fake->pool, row->site);
+    copy->event = apr_pstrdup(fake->pool, row->event);
+    copy->enrollment = apr_pstrdup(fake->pool, row->enrollment);
+    copy->body = apr_pstrdup(fake->pool, row->body);
+    APR_ARRAY_PUSH(fake->notifications, mdm_notification_t *) = copy;
+    fake->writes++;
+    return done(fake, p);
+}
+
 void fake_store_fail(fake_store_t *fake, int nth, int after_effect)
 {
     fake->fail_at = nth > 0 ? fake->calls + nth : 0;
@@ -536,6 +557,7 @@ void fake_store_reset(fake_store_t *fake)
     fake->enrollments = apr_array_make(fake->pool, 8, sizeof(mdm_enrollment_t *));
     fake->challenges = apr_array_make(fake->pool, 8, sizeof(mdm_challenge_t *));
     fake->certificates = apr_array_make(fake->pool, 8, sizeof(mdm_certificate_t *));
+    fake->notifications = apr_array_make(fake->pool, 8, sizeof(mdm_notification_t *));
     fake->refusals = apr_hash_make(fake->pool);
     fake->calls = fake->writes = fake->sweeps = 0;
     fake->rival = NULL;
@@ -569,6 +591,7 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .certificate_supersede = certificate_supersede,
         .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,
+        .notification_insert = notification_insert,
     };
     apr_pool_create(&fake->pool, p);
     fake_store_reset(fake);

@@ -17,14 +17,15 @@
 #define FAKE_RULES "its rules"
 
 typedef struct fake_store_t {
-    mdm_store_t store;                /* what core gets */
-    apr_pool_t *pool;                 /* of the rows */
-    apr_array_header_t *enrollments;  /* mdm_enrollment_t * */
-    apr_array_header_t *challenges;   /* mdm_challenge_t * */
-    apr_array_header_t *certificates; /* mdm_certificate_t * */
-    apr_hash_t *refusals;             /* enrollment id -> code noted last */
-    int calls;                        /* of any function, failed ones too */
-    int writes;                       /* statements that changed at least one row */
+    mdm_store_t store;                 /* what core gets */
+    apr_pool_t *pool;                  /* of the rows */
+    apr_array_header_t *enrollments;   /* mdm_enrollment_t * */
+    apr_array_header_t *challenges;    /* mdm_challenge_t * */
+    apr_array_header_t *certificates;  /* mdm_certificate_t * */
+    apr_array_header_t *notifications; /* mdm_notification_t * */
+    apr_hash_t *refusals;              /* enrollment id -> code noted last */
+    int calls;                         /* of any function, failed ones too */
+    int writes;                        /* statements that changed at least one row */
     int sweeps;
     int fail_at;    /* the call counted so fails; 0: none */
     int fail_after; /* it takes effect first */

@@ -18,6 +18,7 @@
 #include <apr_strings.h>
 
 #include "../../mod_mdm_enroll/httpd/store_dbd.h"
+#include "../../mod_mdm_enroll/httpd/store_notification.h"
 #include "../../mod_mdm_enroll/httpd/store_schema.h"
 
 static apr_pool_t *p;
@@ -142,7 +143,9 @@ static void every_statement_uses_an_index(void **state)
     const mdm_certificate_t certificate = {.serial = "x", .purpose = MDM_PURPOSE_MDM};
     mdm_enrollment_t *e;
     mdm_challenge_t *c;
+    const mdm_notification_t notification = {.id = "x"};
     mdm_certificate_t *x;
+    mdm_notification_t *m;
     int n;
 
     (void)state;
@@ -166,9 +169,16 @@ static void every_statement_uses_an_index(void **state)
     s->certificate_supersede(NULL, p, "x", "x", 7);
     s->certificate_each_revoked(NULL, p, "x", 7, 7, NULL, NULL);
     s->sweep(NULL, p, 7);
-    /* each function of the store has one, and sweep has two: who adds a function adds it here */
-    assert_int_equal(sizeof(*s), 21 * sizeof(void *));
-    assert_int_equal(statements, 21);
+    s->notification_insert(NULL, p, &notification);
+    mdm_store_notification_next(NULL, p, "x", 7, &m);
+    mdm_store_notification_claim(NULL, p, &notification, 7, &n);
+    mdm_store_notification_postpone(NULL, p, "x", 7, 7, &n);
+    mdm_store_notification_delete(NULL, p, "x");
+    mdm_store_notification_sweep(NULL, p, "x", 7);
+    /* each function of the store has one, and sweep has two, and the sender of notifications has
+     * five: who adds a function adds it here */
+    assert_int_equal(sizeof(*s), 22 * sizeof(void *));
+    assert_int_equal(statements, 27);
     assert_true(open_only);
 }
 
