@@ -118,7 +118,7 @@ def test_examples_in_conf(conf_site, world):
     for name, content in (("signer.pem", world.signer.pem), ("root.pem", world.site.root.pem),
                           ("ra.pem", ra.pem), ("ra.key", ra.key_file.read_bytes()),
                           ("next-ca.pem", former.pem), ("former-ca.pem", former.pem),
-                          ("scep.challenge", b"secret\n"),
+                          ("scep.challenge", b"secret\n"), ("notify.secret", b"0123456789abcdef\n"),
                           ("signer.key", world.signer.key_file.read_bytes()),
                           ("test-devices.pem", world.device_ca.pem),
                           ("ldap-ca.pem", world.site.root.pem)):

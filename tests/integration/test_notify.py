@@ -12,7 +12,6 @@ import time
 import pytest
 
 from harness import foreign
-from harness.httpd import load_more
 from harness.process import run, wait_until
 from harness.receiver import Receiver
 from harness.site import ID, certificate
@@ -67,9 +66,9 @@ def receiver(world):
     one.stop()
 
 
-def service(world, folder, receiver, path="/told", timeout="5s"):
-    return (f"MDMEnrollNotify {receiver.url(path)} secret=file:{folder}/secret "
-            f"ca={world.site.root_file} token=file:{folder}/token timeout={timeout}\n")
+def service(world, folder, receiver):
+    return (f"MDMEnrollNotify {receiver.url()} secret=file:{folder}/secret "
+            f"ca={world.site.root_file} token=file:{folder}/token timeout=30s\n")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +90,7 @@ def told(world, folder, program, shared):
             PROGRAM_HOST, "MDMEnrollIdentifier com.example.mdm.program\n"
             f"MDMEnrollNotify exec:{program} timeout=700ms\n",
             certificates=certificate(identity, bundle=world.bundle(identity)))
-    one = world.make_site("told", vhosts=vhosts, directives=load_more("watchdog") + service(
+    one = world.make_site("told", vhosts=vhosts, directives=service(
         world, folder, shared)).start()
     yield one
     one.stop()
@@ -175,6 +174,21 @@ def test_failures_of_a_service(told, shared):
     settled(told)
 
 
+def test_given_up(told, shared):
+    """After a week: one line, and it is gone."""
+    told.expect("NOTIFY_GIVEN_UP")
+    shared.statuses[:] = [503] * 9
+    walk = enrolled(told)
+    arrived(shared, walk.device)
+    told.database.execute("UPDATE notification SET created_at = created_at - 7 * 86400")
+    settled(told)
+    shared.statuses.clear()
+    (line,) = told.log.lines(ID["NOTIFY_GIVEN_UP"])
+    ((enrollment,),) = told.database.query(
+        f"SELECT id FROM enrollment WHERE udid = '{walk.device.udid}'")
+    assert enrollment in line and "status 503" in line
+
+
 def test_program(told, program):
     walk = enrolled(told, host=PROGRAM_HOST)
     told_file = program.with_name("program.told")
@@ -211,21 +225,17 @@ def test_failures_of_a_program(told, program):
 
 def test_slow_receiver_holds_nothing_up(told, shared):
     """Neither phase 3, nor a graceful restart; and it is told by the next process."""
-    shared.delay = 3.0
+    shared.delay = 25
     first = enrolled(told)
-    arrived(shared, first.device)
-    began = time.monotonic()
-    second = told.walk().offer().identify().certify()
-    before_phase_3 = time.monotonic()
-    second.deliver()
-    assert time.monotonic() - before_phase_3 < 2
+    began = arrived(shared, first.device)[0].began
+    shared.delay = 0
+    second = enrolled(told)
+    assert shared.of(second.device) == []  # it waits its turn; the device did not
     told.httpd.graceful()
-    assert time.monotonic() - began < 8
-    shared.delay = 0.0
+    assert time.monotonic() - began < 20
     arrived(shared, second.device)
     arrived(shared, first.device, 2)
     settled(told)
-    assert shared.most_at_once.total() >= 2
 
 
 def test_hanging_program_holds_no_restart_up(told, program):
@@ -246,10 +256,16 @@ def test_secrets_are_not_logged(told):
     assert "nobody reads this" not in text
 
 
+def test_no_process_crashed(told):
+    """httpd tells of that at level notice only."""
+    text = told.log.path.read_text()
+    assert "AH00051" not in text and "AH00052" not in text
+
+
 def test_killed_between_delivery_and_sending(world, folder, own_site, receiver):
     """Every process of httpd ends at once, with the device delivered and nobody told."""
     receiver.stop()
-    site = own_site(directives=load_more("watchdog") + service(world, folder, receiver)).start()
+    site = own_site(directives=service(world, folder, receiver)).start()
     site.expect("NOTIFY_FAILED", "AH00098")
     walk = enrolled(site)
     site.log.wait_for(ID["NOTIFY_FAILED"])
@@ -265,7 +281,7 @@ def test_killed_between_delivery_and_sending(world, folder, own_site, receiver):
 
 def test_two_httpds_and_one_database(world, folder, own_site, receiver):
     database = world.make_database()
-    directives = load_more("watchdog") + service(world, folder, receiver)
+    directives = service(world, folder, receiver)
     sites = [own_site(database=database, directives=directives).start() for _ in range(2)]
     receiver.delay = 0.7
     walks = [sites[i % 2].walk() for i in range(4)]
@@ -280,12 +296,22 @@ def test_two_httpds_and_one_database(world, folder, own_site, receiver):
     wait_until(lambda: not pending(database), "nothing waits to be told")
     assert set(receiver.most_at_once.values()) == {1}
     assert all(len(receiver.of(w.device)) == 1 for w in walks)
+    # A stop is not held up (httpd would say so), and is no failure; the next process goes on.
+    receiver.delay = 25
+    walk = enrolled(sites[0])
+    arrived(receiver, walk.device)
+    receiver.delay = 0
+    for site in sites:
+        site.stop()
+        assert not site.log.lines("AH00045", "AH00051", "AH00052", ID["NOTIFY_FAILED"])
+    sites[0].start()
+    arrived(receiver, walk.device, 2)
+    wait_until(lambda: not pending(database), "nothing waits to be told")
 
 
 def test_certificate_is_verified(world, folder, own_site, receiver):
     """Of a CA that is not named, the receiver hears nothing, not even the token."""
-    site = own_site(directives=load_more("watchdog") +
-                    f"MDMEnrollNotify {receiver.url()} secret=file:{folder}/secret\n").start()
+    site = own_site(directives=f"MDMEnrollNotify {receiver.url()} secret=file:{folder}/secret\n").start()
     site.expect("NOTIFY_FAILED")
     enrolled(site)
     wait_until(lambda: site.log.lines(ID["NOTIFY_FAILED"]), "a warning")
@@ -322,7 +348,7 @@ def idle(world):
 
 
 def judged(site, text, vhosts=""):
-    site.httpd.configure(load_more("watchdog") + text + site.config() + vhosts)
+    site.httpd.configure(text + site.config() + vhosts)
     status, said = site.httpd.test()
     return status, " ".join(said.split())
 

@@ -13,7 +13,7 @@ from .process import Process, children, run, wait_until
 
 MODULES = """mpm_event authn_core authz_core authz_user authz_host authn_file auth_basic auth_form
     request session session_cookie session_crypto ldap authnz_ldap socache_shmcb ssl http2 alias
-    env setenvif mime unixd log_config headers""".split()
+    env setenvif mime unixd log_config headers watchdog""".split()
 
 
 @functools.cache
