@@ -92,7 +92,8 @@ int db_set_up(void **state)
         db_target = apr_psprintf(db_p, "%s/%d.db", db_folder, ++number);
     } else {
         db_target = getenv("MDM_TEST_PGSQL");
-        db_do_sql("DROP TABLE IF EXISTS enrollment, challenge, certificate, mdm_schema");
+        db_do_sql("DROP TABLE IF EXISTS enrollment, challenge, certificate, claim, "
+                  "notification, mdm_schema");
     }
     db_open_pool();
     return 0;
