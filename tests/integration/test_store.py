@@ -159,8 +159,8 @@ def test_offers_without_end(own_site):
         site.database.execute(
             "INSERT INTO enrollment SELECT ? || substr(id, 1, 20), flow, site, rules, state, "
             "user_name, udid, serial, product, os_version, device_fingerprint, "
-            "identity_fingerprint, created_at, updated_at, expires_at, last_refusal, refused_at "
-            "FROM enrollment LIMIT 1", str(number))
+            "identity_fingerprint, created_at, updated_at, expires_at, last_refusal, refused_at, "
+            "signed_at, terms FROM enrollment LIMIT 1", str(number))
     site.expect("OFFERS_TOO_MANY")
     with unchanged(site.database):
         response = site.walk().get_profile()

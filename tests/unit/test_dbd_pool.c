@@ -36,7 +36,7 @@ static void other_version_is_told_with_both_numbers(void **state)
     assert_int_equal(r.message, MDM_MSG_STORE_SCHEMA);
     assert_int_equal(r.kind, MDM_UNAVAILABLE);
     assert_non_null(strstr(r.log, "version 99"));
-    assert_non_null(strstr(r.log, "needs 2"));
+    assert_non_null(strstr(r.log, "needs 3"));
     db_do_sql("UPDATE mdm_schema SET version = 3");
     apr_sleep(apr_time_from_msec(1100));
     db_assert_ok(db_try_write());

@@ -472,7 +472,7 @@ static void sweep_takes_some_at_a_time(void **state)
                          "INSERT INTO enrollment SELECT id || '-%d', flow, site, rules, state, "
                          "user_name, udid, serial, product, os_version, device_fingerprint, "
                          "identity_fingerprint, created_at, updated_at, expires_at, "
-                         "last_refusal, refused_at FROM enrollment",
+                         "last_refusal, refused_at, signed_at, terms FROM enrollment",
                          i));
     db_do_sql("INSERT INTO challenge SELECT id, id, 'device', 1, 0, '', 0 FROM enrollment");
     assert_string_equal(db_value_of("SELECT COUNT(*) FROM enrollment"), "2048");
