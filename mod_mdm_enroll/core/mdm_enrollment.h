@@ -115,6 +115,15 @@ typedef struct mdm_notification_t {
     apr_int64_t due_at; /* not before */
     int tries;
 } mdm_notification_t;
+/* A certificate and the enrollment that it is of, as one look-up gives them: what is asked of a
+ * device that comes with it. The rest of both is "" or 0. */
+typedef struct mdm_sighting_t {
+    mdm_certificate_t certificate; /* serial, issuer, enrollment, purpose, authority, fingerprint,
+                                      not_after, issued_at, revoked_at, revocation_reason */
+    mdm_enrollment_t row; /* id, flow, site, state, user, udid, serial, product, os_version,
+                             updated_at, expires_at */
+    int has_older;        /* mdm_store_t.certificate_end_older would find some */
+} mdm_sighting_t;
 
 /* Takes one certificate at a time. row and what it holds live for the call only. Anything but
  * MDM_OK ends the reading and is its result. */
@@ -192,6 +201,15 @@ typedef struct mdm_store_t {
     /* Nothing is changed, and that is no failure, if its id is there already. */
     mdm_result_t (*notification_insert)(void *context, apr_pool_t *p,
                                         const mdm_notification_t *row);
+    /* The certificate with that fingerprint and its enrollment; NULL if either is missing. */
+    mdm_result_t (*sighting_get)(void *context, apr_pool_t *p, const char *fingerprint,
+                                 mdm_sighting_t **sighting);
+    /* Revoke, as superseded, what seen takes the place of, if that is itself not revoked: those of
+     * its enrollment that are for the MDM server, not revoked, and issued before it or renewed by
+     * it; never what renews it. *ended is how many. */
+    mdm_result_t (*certificate_end_older)(void *context, apr_pool_t *p,
+                                          const mdm_certificate_t *seen, apr_int64_t now,
+                                          int *ended);
 } mdm_store_t;
 
 /* Is the user still there and allowed? MDM_OK, MDM_MSG_DIRECTORY_* of kind MDM_REFUSED, or

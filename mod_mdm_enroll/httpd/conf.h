@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
  * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c,
- * conf_notify.c and conf_payload.c set; conf_check.c cross-checks; conf_make.c, conf_issuer.c,
- * conf_identity.c and conf_notify.c make; conf_start.c completes it in post_config and in each
- * child.
+ * conf_notify.c and conf_payload.c set; conf_check.c and conf_guard.c cross-check; conf_make.c,
+ * conf_issuer.c, conf_identity.c and conf_notify.c make; conf_start.c completes it in post_config
+ * and in each child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
@@ -23,6 +23,7 @@
 #include "../core/mdm_trust.h"
 #include "../core/mdm_x509.h"
 #include "dbd_pool.h"
+#include "device_guard.h"
 #include "directory_ldap.h"
 
 typedef enum {
@@ -145,9 +146,12 @@ typedef struct mdm_site_t {
     mdm_ldap_settings_t *ldap;         /* NULL: users are not looked up again */
     const struct mdm_notify_t *notify; /* notifier.h; NULL: nobody is told */
     struct mdm_notifier_t *notifier;   /* set in post_config; NULL: another vhost's does it */
+    int guarded;    /* "Require mdm-device" stands in this vhost, or is inherited by it */
+    int guard_only; /* there are no endpoints: nothing is issued or signed here */
     /* Set once in each child, before it has threads: */
     const mdm_store_t *store;
     const mdm_directory_t *directory;
+    mdm_device_guard_t *guard; /* NULL: not guarded */
 } mdm_site_t;
 
 /* Per vhost and for the main server. A field has a meaning only where the directive that sets it
@@ -155,6 +159,8 @@ typedef struct mdm_site_t {
 typedef struct mdm_server_conf_t {
     const ap_directive_t *where[MDM_SET_COUNT];
     mdm_place_t endpoints[MDM_ENDPOINT_COUNT];
+    const ap_directive_t *guard;    /* the first "Require mdm-device"; NULL: there is none */
+    const server_rec *guard_server; /* in which it was written: this vhost or the main server */
     mdm_dbd_kind_t store_kind;
     const char *store_target;
     const char *organization;
@@ -309,6 +315,18 @@ const mdm_key_reader_t *mdm_conf_keys(mdm_check_t *check, const mdm_server_conf_
  * may be missing. */
 mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                           const char *vhost_url);
+
+/* The site of a vhost without endpoints that only asks which device a client certificate is of:
+ * store, directory, and whose certificates count. No private key is read. */
+mdm_site_t *mdm_conf_make_guard(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf);
+
+/* What keeps "Require mdm-device" from ever admitting anybody: told where it is written in a vhost,
+ * or where it is for all and no vhost can have a use for it. 1 if this vhost can. conf_guard.c. */
+int mdm_conf_check_guard(mdm_check_t *check, apr_pool_t *ptemp, const server_rec *s, int tls);
+void mdm_conf_tell_guard(mdm_check_t *check, const server_rec *s, int tls);
+
+/* Tell what settings it lacks. */
+void mdm_conf_guard_settings(mdm_check_t *check, const mdm_server_conf_t *conf);
 
 /* The issuing side of it: CA, RA, what SCEP goes by. site has its paths; trust gets the CA. */
 void mdm_conf_make_issuer(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,

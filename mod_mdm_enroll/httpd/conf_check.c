@@ -400,6 +400,41 @@ static void serve_plain_only(mdm_server_conf_t *conf)
             conf->site->paths[i] = NULL;
 }
 
+/* Vhosts that only ask which device a client certificate is of; what endpoints need was checked
+ * before. */
+static void check_guards(mdm_check_t *check, apr_pool_t *p, server_rec *main_server)
+{
+    const server_rec *passed_over = NULL;
+    server_rec *s;
+    int served = 0;
+
+    for (s = main_server; s; s = s->next) {
+        mdm_server_conf_t *conf = mdm_conf_server(s);
+        int before = check->problems;
+        mdm_site_t *site;
+
+        if (!conf->guard)
+            continue;
+        check->server = s;
+        if (!mdm_conf_check_guard(check, check->ptemp, s, tls_is_on(check->ptemp, s))) {
+            passed_over = passed_over ? passed_over : s;
+            continue;
+        }
+        served++;
+        if (has_endpoint(conf))
+            continue;
+        mdm_conf_guard_settings(check, conf);
+        check_store(check, conf);
+        site = mdm_conf_make_guard(check, p, conf);
+        if (check->problems == before)
+            conf->site = site;
+    }
+    if (passed_over && !served) {
+        check->server = passed_over;
+        mdm_conf_tell_guard(check, passed_over, tls_is_on(check->ptemp, passed_over));
+    }
+}
+
 /* 1 if nothing was found. */
 static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
                      mdm_keys_time_t time)
@@ -444,6 +479,7 @@ static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
         check.server = passed_over;
         tell_no_https(&check, conf, first_endpoint(NULL, conf, 0));
     }
+    check_guards(&check, p, main_server);
     mdm_conf_server(main_server)->keys_wait = mdm_key_ring_deferred(check.keys);
     return !check.problems;
 }

@@ -132,6 +132,10 @@ void *mdm_conf_merge_server(apr_pool_t *p, void *base_conf, void *add_conf)
     for (i = 0; i < MDM_ENDPOINT_COUNT; i++)
         if (!conf->endpoints[i].path)
             conf->endpoints[i] = base->endpoints[i];
+    if (!conf->guard) {
+        conf->guard = base->guard;
+        conf->guard_server = base->guard_server;
+    }
     for (i = 0; i < MDM_SET_COUNT; i++)
         if (!conf->where[i])
             conf->where[i] = base->where[i];

@@ -377,6 +377,34 @@ static const char *identify_rules(apr_pool_t *p, const mdm_server_conf_t *conf,
     return hash_texts(p, texts);
 }
 
+mdm_site_t *mdm_conf_make_guard(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf)
+{
+    const ap_directive_t *where = conf->where[MDM_SET_CA];
+    mdm_site_t *site = apr_pcalloc(p, sizeof(*site));
+    mdm_trust_t *trust = mdm_trust_create(p);
+    STACK_OF(X509) *certs;
+    int i;
+
+    site->guarded = site->guard_only = 1;
+    site->requirements = conf->requirements;
+    site->store_kind = conf->store_kind;
+    site->store_target = conf->store_target;
+    site->ldap = make_ldap(check, p, conf);
+    for (i = 0; i < conf->denied->nelts; i++)
+        mdm_trust_deny(trust, APR_ARRAY_IDX(conf->denied, i, const char *));
+    if (where &&
+        mdm_conf_told(check, where, mdm_x509_read_certificates(p, conf->ca_certificate, &certs)))
+        mdm_conf_told(check, where, mdm_trust_add_identity_ca(trust, sk_X509_value(certs, 0)));
+    mdm_conf_trust_identities(check, p, conf, trust);
+    site->ota.trust = trust;
+    if (conf->identifier && conf->server_url && conf->topic) {
+        site->identity = site->rules = identify_site(p, conf);
+        if (!*site->identity)
+            mdm_conf_told(check, NULL, mdm_sha256_failed(p));
+    }
+    return site;
+}
+
 mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                           const char *vhost_url)
 {
@@ -386,6 +414,7 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     int i;
 
     site->base_url = conf->base_url;
+    site->guarded = conf->guard != NULL;
     for (i = 0; i < MDM_ENDPOINT_COUNT; i++)
         if (conf->endpoints[i].path)
             site->paths[i] = ap_os_escape_path(p, conf->endpoints[i].path, 1);

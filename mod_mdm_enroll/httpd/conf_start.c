@@ -158,6 +158,8 @@ static int choose_signer(apr_pool_t *p, server_rec *s, int rehearsal)
     mdm_site_t *site = conf->site;
     int own = conf->endpoints[MDM_ENDPOINT_DEVICE].server == s;
 
+    if (site->guard_only)
+        return OK;
     if (!site->signer)
         site->signer = mdm_signer_ssl_choose(conf);
     if (site->signer || !site->paths[MDM_ENDPOINT_DEVICE])
@@ -193,6 +195,10 @@ static void tell(apr_pool_t *p, server_rec *s, apr_hash_t *told)
 {
     const mdm_server_conf_t *conf = mdm_conf_server(s);
 
+    if (conf->site->guard_only) {
+        warn_file_mode(p, s, told, conf->bind_file);
+        return;
+    }
     if (conf->site->signer)
         warn_self_signed(p, s, told, conf->site->signer->cert);
     warn_issuer(p, s, told, conf->site, apr_time_sec(apr_time_now()));
@@ -293,6 +299,17 @@ static void try_token(apr_pool_t *p, server_rec *s, apr_hash_t *tried, const cha
                      code(p, result.message), result.log);
 }
 
+static void start_guard(apr_pool_t *p, server_rec *s, mdm_site_t *site)
+{
+    if (!site->guarded || !site->store)
+        return;
+    site->guard =
+        mdm_device_guard_create(p, site->store, site->directory, site->ota.trust, site->identity);
+    if (!site->guard)
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "%s: no devices can be looked up: no mutex",
+                     code(p, MDM_MSG_STORE_UNAVAILABLE));
+}
+
 void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
 {
     apr_hash_t *stores = apr_hash_make(p), *crls = apr_hash_make(p);
@@ -318,6 +335,7 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
             mdm_notifier_start_child(p, site->notifier);
         if (site->ldap)
             site->directory = mdm_directory_ldap(p, site->ldap);
+        start_guard(p, s, site);
         /* Each easy handle would do it otherwise, and in old versions of libcurl threads may not.
          */
         if (!started && (mdm_conf_asks_services(conf) || site->notify)) {

@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "endpoint.h"
 #include "policy_expr.h"
+#include "require_device.h"
 #include "signer_ssl.h"
 
 static void register_hooks(apr_pool_t *p)
@@ -18,7 +19,7 @@ static void register_hooks(apr_pool_t *p)
     static const char *const dir[] = {"mod_dir.c", NULL};
     static const char *const watchdog[] = {"mod_watchdog.c", NULL};
 
-    (void)p;
+    mdm_require_register(p);
     ap_hook_expr_lookup(mdm_policy_expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mdm_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ssl, init_server, mdm_signer_ssl_init_server, NULL, NULL, APR_HOOK_MIDDLE);

@@ -10,9 +10,9 @@
 #include "directory_attributes.h"
 #include "http.h"
 
-static const char *const variables[] = {"MDM_UDID",       "MDM_SERIAL", "MDM_PRODUCT",
-                                        "MDM_OS_VERSION", "MDM_USER",   "MDM_ENROLLMENT",
-                                        "MDM_FLOW",       NULL};
+static const char *const variables[] = {"MDM_UDID",        "MDM_SERIAL", "MDM_PRODUCT",
+                                        "MDM_OS_VERSION",  "MDM_USER",   "MDM_ENROLLMENT",
+                                        "MDM_CERTIFICATE", "MDM_FLOW",   NULL};
 
 static const char *variable_value(ap_expr_eval_ctx_t *ctx, const void *name)
 {

@@ -32,8 +32,8 @@ mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrol
                                    const mdm_device_t *device);
 
 /* Hook expr_lookup: makes %{MDM_UDID}, %{MDM_SERIAL}, %{MDM_PRODUCT}, %{MDM_OS_VERSION},
- * %{MDM_USER}, %{MDM_ENROLLMENT}, %{MDM_FLOW}, and all that begin with MDM_LDAP_, known to every
- * expression of httpd; they are empty until known. */
+ * %{MDM_USER}, %{MDM_ENROLLMENT}, %{MDM_CERTIFICATE}, %{MDM_FLOW}, and all that begin with
+ * MDM_LDAP_, known to every expression of httpd; they are empty until known. */
 int mdm_policy_expr_lookup(ap_expr_lookup_parms *parms);
 
 /* A variable MDM_LDAP_… in the source of an expression that none of the attributes

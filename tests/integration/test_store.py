@@ -187,7 +187,8 @@ def test_newer_schema(own_site):
 # --- PostgreSQL ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", ["test_store", "test_store_admin", "test_store_notification",
+@pytest.mark.parametrize("program", ["test_store", "test_store_admin", "test_store_device",
+                                     "test_store_notification",
                                      "test_dbd_pool"])
 def test_unit_tests(world, program):
     """The unit tests of the store and its pool, on a real server."""

@@ -537,6 +537,59 @@ static mdm_result_t notification_insert(void *context, apr_pool_t *p, const mdm_
     return done(fake, p);
 }
 
+/* What seen takes the place of. */
+static int is_older(const mdm_certificate_t *row, const mdm_certificate_t *seen)
+{
+    return row->purpose == MDM_PURPOSE_MDM && row->revoked_at == 0 &&
+           strcmp(row->enrollment, seen->enrollment) == 0 &&
+           strcmp(row->fingerprint, seen->fingerprint) != 0 &&
+           strcmp(row->authority, seen->fingerprint) != 0 &&
+           (row->issued_at < seen->issued_at || strcmp(row->fingerprint, seen->authority) == 0);
+}
+
+static mdm_result_t sighting_get(void *context, apr_pool_t *p, const char *fingerprint,
+                                 mdm_sighting_t **sighting)
+{
+    fake_store_t *fake = context;
+    const mdm_certificate_t *found;
+    const mdm_enrollment_t *row;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    found = fake_store_certificate(fake, fingerprint);
+    row = found != NULL ? fake_store_enrollment(fake, found->enrollment) : NULL;
+    *sighting = NULL;
+    if (row != NULL) {
+        *sighting = apr_pcalloc(p, sizeof(**sighting));
+        (*sighting)->certificate = *copy_certificate(p, found);
+        (*sighting)->row = *copy_enrollment(p, row);
+        for (int i = 0; i < fake->certificates->nelts; i++)
+            (*sighting)->has_older |=
+                is_older(ROW(fake->certificates, i, mdm_certificate_t), found);
+    }
+    return done(fake, p);
+}
+
+static mdm_result_t certificate_end_older(void *context, apr_pool_t *p,
+                                          const mdm_certificate_t *seen, apr_int64_t now,
+                                          int *ended)
+{
+    fake_store_t *fake = context;
+    const mdm_certificate_t *found;
+
+    if (fails_before(fake))
+        return unavailable(p);
+    *ended = 0;
+    found = fake_store_certificate(fake, seen->fingerprint);
+    for (int i = 0; found != NULL && found->revoked_at == 0 && i < fake->certificates->nelts; i++) {
+        mdm_certificate_t *row = ROW(fake->certificates, i, mdm_certificate_t);
+        if (is_older(row, found))
+            *ended += revoke_row(row, MDM_REVOCATION_SUPERSEDED, now);
+    }
+    fake->writes += *ended > 0;
+    return done(fake, p);
+}
+
 void fake_store_fail(fake_store_t *fake, int nth, int after_effect)
 {
     fake->fail_at = nth > 0 ? fake->calls + nth : 0;
@@ -592,6 +645,8 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,
         .notification_insert = notification_insert,
+        .sighting_get = sighting_get,
+        .certificate_end_older = certificate_end_older,
     };
     apr_pool_create(&fake->pool, p);
     fake_store_reset(fake);

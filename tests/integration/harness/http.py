@@ -100,9 +100,13 @@ class _Connection(http.client.HTTPSConnection):
         self.sock = self._context.wrap_socket(raw, server_hostname=self.host)
 
 
-def connection(port, host, root):
-    """A connection for http.client's own calls, for requests that are sent piece by piece."""
-    return _Connection(host, port, context=ssl.create_default_context(cafile=root), timeout=60)
+def connection(port, host, root, identity=None):
+    """A connection for http.client's own calls, for requests that are sent piece by piece, or one
+    after the other. identity: the client certificate."""
+    context = ssl.create_default_context(cafile=root)
+    if identity:
+        context.load_cert_chain(identity.cert_file, identity.key_file)
+    return _Connection(host, port, context=context, timeout=60)
 
 
 def volley(port, host, root, path, bodies, method="POST", headers=None):
