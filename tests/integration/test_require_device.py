@@ -26,7 +26,6 @@ PATHS = {
     "/all": "Require mdm-device",
     "/true": "Require mdm-device \"%{MDM_USER} == 'alice' && %{MDM_CERTIFICATE} =~ /^[0-9a-f]+$/\"",
     "/false": "Require mdm-device %{MDM_USER} == 'bob'",
-    "/broken": "Require mdm-device \"%{MDM_UDID} =~ /^./ && %{unbase64:*} -eq 'x'\"",
     "/either": "Require mdm-device\nRequire env LETTER",
     "/any": "<RequireAny>\nRequire env LETTER\nRequire mdm-device %{MDM_USER} == 'bob'\n"
             "Require mdm-device %{MDM_USER} == 'alice'\n</RequireAny>",
