@@ -521,13 +521,13 @@ static mdm_result_t still_lives(const turn_t *turn, const mdm_certificate_t *old
     return r;
 }
 
-/* The certificate is in use: what it renewed has done its duty. */
-static mdm_result_t end_predecessor(const turn_t *turn, const mdm_certificate_t *old)
+/* The certificate is in use: what it took the place of has done its duty. */
+static mdm_result_t end_older(const turn_t *turn, const mdm_certificate_t *old)
 {
-    int won;
+    int ended;
 
-    return turn->store->certificate_revoke(turn->store->context, turn->p, old->authority,
-                                           MDM_REVOCATION_SUPERSEDED, turn->now, &won);
+    return turn->store->certificate_end_older(turn->store->context, turn->p, old, turn->now,
+                                              &ended);
 }
 
 /* As settle(). */
@@ -557,7 +557,7 @@ mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules
         if (r.kind == MDM_OK)
             r = check_allowed(&turn, member->row);
         if (r.kind == MDM_OK)
-            r = end_predecessor(&turn, old);
+            r = end_older(&turn, old);
         if (r.kind == MDM_OK)
             r = spend_certificate(&turn, old);
         if (r.kind == MDM_OK)

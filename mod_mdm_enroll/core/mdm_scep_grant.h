@@ -61,7 +61,8 @@ mdm_result_t mdm_scep_grant_challenge(apr_pool_t *p, const mdm_scep_rules_t *rul
 
 /* As the renewal of the member's certificate (RFC 8894 section 2.3, RenewalReq), which must be one
  * for the MDM server and near its end; directory and policy are asked again. The certificate
- * renewed lives on until the new one is seen in use here; what it renewed itself ends now. */
+ * renewed lives on until the new one is seen in use here; what that took the place of itself ends
+ * now. */
 mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules,
                                     const mdm_world_t *world, const mdm_scep_request_t *request,
                                     const mdm_scep_member_t *member, mdm_scep_grant_t *grant);

@@ -38,23 +38,30 @@ PATHS = {
     "/person": "<RequireAll>\nRequire mdm-device %{MDM_USER}==%{REMOTE_USER}\nRequire valid-user\n"
                "</RequireAll>",
 }
-OPEN = "/open"
 
 
-def guarded_vhost(site, verify="optional"):
-    """Devices' certificates are asked for; mod_ssl trusts more CAs than the site has."""
+def client_certificates(site):
+    """They are asked for; mod_ssl trusts more CAs than the site has."""
+    return f"SSLVerifyClient optional\nSSLCACertificateFile {site.trusted}\n"
+
+
+def guarded_vhost(site):
     identity = site.world.site.server(HOST)
     locations = "".join(
         f'<Location "{path}">\n{require}\n</Location>\n' for path, require in PATHS.items())
     for path in PATHS:
         (site.documents / path[1:]).write_text("for devices\n")
+    (site.documents / "folder").mkdir(exist_ok=True)
+    (site.documents / "folder" / ".htaccess").write_text(
+        "Require mdm-device %{MDM_PRODUCT}=='iPhone17,2'\n")
+    (site.documents / "folder" / "file").write_text("for iPhones\n")
     (site.documents / "503.html").write_text("later\n")
     return vhost(
         site.port, HOST, certificate(identity, bundle=site.world.bundle(identity)) +
-        f"SSLVerifyClient {verify}\nSSLCACertificateFile {site.trusted}\n"
-        "SSLOptions +StdEnvVars\n"
+        client_certificates(site) +
         f"DocumentRoot {site.documents}\n"
-        f'<Directory "{site.documents}">\nOptions +Includes\nRequire all granted\n</Directory>\n'
+        f'<Directory "{site.documents}">\nAllowOverride AuthConfig\nRequire all granted\n'
+        "</Directory>\n"
         "ErrorDocument 503 /503.html\n"
         "SetEnvIf X-Letter . LETTER\n"
         "SetEnvIf Request_URI ^/[a-z]+$ MDM_UDID=forged\n" +
@@ -72,8 +79,12 @@ class GuardedSite(Site):
         self.other_ca = world.maker.issue("O=Test, CN=Test Enrollment CA", ca=True, key="p256")
         self.trusted = world.maker.bundle(f"{folder.name}-trusted.pem", world.site.ca,
                                           self.other_ca)
-        super().__init__(world, folder,
-                         vhosts=lambda site: site.default_vhosts() + guarded_vhost(site), **options)
+        super().__init__(world, folder, vhosts=GuardedSite.hosts, **options)
+
+    def hosts(self):
+        return (self.tls_vhost(self.HOST, client_certificates(self) +
+                               '<Location "/beside">\nRequire mdm-device\n</Location>\n') +
+                self.plain_vhost() + guarded_vhost(self))
 
     def get(self, path, identity=None, *, http2=False, **options):
         return self.curl(path, host=HOST, identity=identity, http2=http2, **options)
@@ -191,6 +202,20 @@ def test_no_certificate(site, http2):
     site.refused("/all", http2=http2)
     # What needs none is as ever, and no variable stands there, whatever the configuration sets.
     assert site.get("/503.html", http2=http2).status == 200
+
+
+def test_beside_the_endpoints(site, walk):
+    """In the virtual host of the endpoints, where devices go on enrolling. There is no file."""
+    assert site.curl("/beside", identity=walk.identity).status == 404
+    site.expect("DEVICE_REFUSED", "AH01630")
+    assert site.curl("/beside").status == 403
+
+
+def test_htaccess(site, walk):
+    assert walk.device.attributes["PRODUCT"] == "iPhone17,2"
+    for _ in range(2):
+        assert site.get("/folder/file", walk.identity).body == b"for iPhones\n"
+    site.refused("/folder/file", walk.enrolled_with)
 
 
 @HTTP2
