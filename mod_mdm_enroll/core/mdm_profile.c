@@ -45,8 +45,10 @@ static mdm_plist_t *common(apr_pool_t *p, const mdm_profile_settings_t *settings
 
 static mdm_schema_target_t target_of(const mdm_world_t *world, const mdm_enrollment_t *row)
 {
-    return (mdm_schema_target_t){
-        .system = mdm_system_of(row->product, row->os_version), .texts = world->texts, .row = row};
+    return (mdm_schema_target_t){.system = mdm_system_of(row->product, row->os_version),
+                                 .texts = world->texts,
+                                 .row = row,
+                                 .now = world->now(world->context)};
 }
 
 static mdm_result_t to_xml(apr_pool_t *p, const mdm_plist_t *node, const char **xml,

@@ -110,15 +110,42 @@ static int two_digits(const char *text)
     return (text[0] - '0') * 10 + (text[1] - '0');
 }
 
+#define WANTED_DATE                                                                                \
+    "a date such as 2027-12-31T23:59:59Z, or a time from when the profile is made, from +1s to "   \
+    "+3650d, such as +300d"
+
+/* +300d: the seconds of it, 0 if it is none. */
+static apr_int64_t seconds_from_now(const char *value)
+{
+    static const struct {
+        const char *name;
+        apr_int64_t seconds;
+    } units[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+    const char *digits = value + 1;
+    apr_size_t len = strspn(digits, "0123456789");
+
+    for (apr_size_t i = 0; len > 0 && len <= 9 && i < sizeof(units) / sizeof(units[0]); i++) {
+        apr_int64_t seconds = apr_atoi64(digits) * units[i].seconds;
+        if (strcmp(digits + len, units[i].name) == 0 && seconds <= APR_INT64_C(3650) * 86400)
+            return seconds;
+    }
+    return 0;
+}
+
 /* The one form that property lists have: 2027-12-31T23:59:59Z. */
 static const char *read_date(apr_pool_t *p, const mdm_schema_rule_t *rule, const char *value,
-                             apr_int64_t *number)
+                             mdm_setting_t *setting)
 {
     static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
     apr_size_t i;
     apr_time_exp_t exp = {0}, back;
     apr_time_t time;
 
+    if (value[0] == '+') {
+        setting->from_now = 1;
+        setting->number = seconds_from_now(value);
+        return setting->number > 0 ? NULL : mdm_schema_wanted(p, rule->key, value, WANTED_DATE);
+    }
     for (i = 0; form[i] != '\0'; i++)
         if (form[i] == 'd' ? !apr_isdigit(value[i]) : value[i] != form[i])
             break;
@@ -137,10 +164,10 @@ static const char *read_date(apr_pool_t *p, const mdm_schema_rule_t *rule, const
         back.tm_mon != exp.tm_mon || back.tm_hour != exp.tm_hour || back.tm_min != exp.tm_min ||
         back.tm_sec != exp.tm_sec)
         goto bad;
-    *number = apr_time_sec(time);
+    setting->number = apr_time_sec(time);
     return NULL;
 bad:
-    return mdm_schema_wanted(p, rule->key, value, "a date such as 2027-12-31T23:59:59Z");
+    return mdm_schema_wanted(p, rule->key, value, WANTED_DATE);
 }
 
 /* A text, with expressions or not; what is constant is checked now. */
@@ -260,7 +287,7 @@ static const char *read_values(apr_pool_t *p, const mdm_schema_rule_t *rule,
     case MDM_PLIST_BOOLEAN:
         return read_boolean(p, rule, values[0], &setting->number);
     case MDM_PLIST_DATE:
-        return read_date(p, rule, values[0], &setting->number);
+        return read_date(p, rule, values[0], setting);
     case MDM_PLIST_ARRAY:
     case MDM_PLIST_DICT:
         return read_texts(p, rule, values, count, compiler, setting);

@@ -25,6 +25,7 @@ typedef struct mdm_setting_t {
     mdm_plist_type_t type;  /* STRING, INTEGER, REAL, BOOLEAN, DATE, DATA, ARRAY or DICT */
     const mdm_text_t *text; /* STRING */
     apr_int64_t number;     /* INTEGER; BOOLEAN as 0 or 1; DATE as seconds since 1970 */
+    int from_now;           /* DATE: number is counted from when the profile is made */
     double real;            /* REAL */
     const void *bytes;      /* DATA */
     apr_size_t len;
@@ -39,6 +40,7 @@ typedef struct mdm_schema_target_t {
     mdm_system_t system;
     const mdm_text_evaluator_t *texts; /* may be NULL: then expressions are refused */
     const struct mdm_enrollment_t *row;
+    apr_int64_t now; /* when it is made, in seconds since 1970 */
 } mdm_schema_target_t;
 
 /* The payload types that settings can be made for, NULL-terminated: "Configuration" (the top level
@@ -51,10 +53,11 @@ extern const char *const mdm_schema_payloads[];
  * ConsentText one text for the key "default" or pairs of key and text; SubjectAltName pairs of name
  * and text; Subject pairs of type (an OID, or C, L, ST, O, OU, CN) and text, one RDN each, but of
  * the RDN before if there is a + before the type; everything else one. Booleans are true or false,
- * dates as 2027-12-31T23:59:59Z. Strings, the items of arrays and the texts of pairs may hold
- * expressions, for compiler, which may be NULL: then there are none. *setting is allocated in p and
- * keeps payload. Returns NULL, or a sentence for the administrator: the value seen and what is
- * wanted, or for a key that has a directive of its own or that the module fills in, which that is.
+ * dates as 2027-12-31T23:59:59Z, or as +300d (s, min, h, d) from when the profile is made. Strings,
+ * the items of arrays and the texts of pairs may hold expressions, for compiler, which may be NULL:
+ * then there are none. *setting is allocated in p and keeps payload. Returns NULL, or a sentence
+ * for the administrator: the value seen and what is wanted, or for a key that has a directive of
+ * its own or that the module fills in, which that is.
  */
 const char *mdm_schema_setting(apr_pool_t *p, const char *payload, const char *key,
                                const char *const *values, int count,

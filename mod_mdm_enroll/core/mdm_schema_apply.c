@@ -178,7 +178,7 @@ static mdm_result_t put(apr_pool_t *p, mdm_plist_t *dict, const mdm_setting_t *s
         mdm_plist_set_boolean(dict, s->key, (int)s->number);
         break;
     case MDM_PLIST_DATE:
-        mdm_plist_set_date(dict, s->key, s->number);
+        mdm_plist_set_date(dict, s->key, s->number + (s->from_now ? target->now : 0));
         break;
     case MDM_PLIST_DATA:
         mdm_plist_set_data(dict, s->key, s->bytes, s->len);

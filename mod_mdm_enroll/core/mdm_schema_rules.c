@@ -55,7 +55,7 @@ static const char *check_dates(check_t *check)
     for (apr_size_t i = 0; check->now != 0 && i < sizeof(keys) / sizeof(keys[0]); i++) {
         const mdm_setting_t *s = find(check, keys[i]);
 
-        if (s != NULL && s->number <= check->now) {
+        if (s != NULL && !s->from_now && s->number <= check->now) {
             check->culprit = s;
             return apr_psprintf(check->p, "%s is over: wanted is a date in the future", keys[i]);
         }

@@ -52,6 +52,8 @@ static void every_settable_key(void **state)
         {"Configuration", "PayloadRemovalDisallowed", "true", MDM_PLIST_BOOLEAN},
         {"Configuration", "PayloadExpirationDate", "2027-12-31T23:59:59Z", MDM_PLIST_DATE},
         {"Configuration", "RemovalDate", "2028-02-29T00:00:00Z", MDM_PLIST_DATE},
+        {"Configuration", "PayloadExpirationDate", "+300d", MDM_PLIST_DATE},
+        {"Configuration", "RemovalDate", "+90min", MDM_PLIST_DATE},
         {"Configuration", "DurationUntilRemoval", "86400", MDM_PLIST_REAL},
         {"Configuration", "DurationUntilRemoval", "0.5", MDM_PLIST_REAL},
         {"Configuration", "TargetDeviceType", "0", MDM_PLIST_INTEGER},
@@ -127,6 +129,13 @@ static void refused(void **state)
         {"Configuration", "RemovalDate", "2027-12-31T23:59:59Zx", "Zx", "a date"},
         {"Configuration", "RemovalDate", "2027-12-31T23:59:59", "59", "a date"},
         {"Configuration", "RemovalDate", "1969-12-31T23:59:59Z", "1969", "a date"},
+        {"Configuration", "RemovalDate", "+", "+", "such as +300d"},
+        {"Configuration", "RemovalDate", "+0d", "+0d", "from +1s"},
+        {"Configuration", "RemovalDate", "+3651d", "+3651d", "to +3650d"},
+        {"Configuration", "RemovalDate", "+9999999999s", "+9999999999s", "to +3650d"},
+        {"Configuration", "RemovalDate", "+300", "+300", "+300d"},
+        {"Configuration", "RemovalDate", "+1y", "+1y", "+300d"},
+        {"Configuration", "RemovalDate", "-1d", "-1d", "a date"},
         {"Configuration", "DurationUntilRemoval", "0", "0", "above 0"},
         {"Configuration", "DurationUntilRemoval", "-1", "-1", "above 0"},
         {"Configuration", "DurationUntilRemoval", "inf", "inf", "above 0"},
@@ -282,6 +291,29 @@ static void applied_values_read_back(void **state)
     assert_string_equal(mdm_plist_string(mdm_plist_item(list, 0)), "com.apple.mdm.token");
 }
 
+static void dates_from_when_the_profile_is_made(void **state)
+{
+    /* 2026-11-26T12:00:00Z */
+    const mdm_schema_target_t target = {.now = 1795694400};
+    apr_array_header_t *settings = apr_array_make(pki_pool, 2, sizeof(mdm_setting_t *));
+    const mdm_setting_t *culprit;
+
+    (void)state;
+    add(settings, "Configuration", "RemovalDate", "2028-02-29T12:34:56Z");
+    add(settings, "Configuration", "PayloadExpirationDate", "+300d");
+    assert_null(mdm_schema_check_together(pki_pool, settings, target.now, &culprit));
+    for (int i = 0; i < 2; i++) { /* what was set stays as it is */
+        mdm_plist_t *dict = mdm_plist_dict(pki_pool);
+        apr_size_t len;
+        const char *xml;
+
+        assert_int_equal(mdm_schema_apply(pki_pool, dict, settings, &target).kind, MDM_OK);
+        xml = mdm_plist_to_xml(pki_pool, dict, &len);
+        assert_non_null(strstr(xml, "<date>2028-02-29T12:34:56Z</date>"));
+        assert_non_null(strstr(xml, "<date>2027-09-22T12:00:00Z</date>"));
+    }
+}
+
 static void one_consent_text_is_the_default(void **state)
 {
     mdm_setting_t *setting;
@@ -373,6 +405,7 @@ int main(void)
         cmocka_unit_test(set_elsewhere),
         cmocka_unit_test(payload_types),
         cmocka_unit_test(applied_values_read_back),
+        cmocka_unit_test(dates_from_when_the_profile_is_made),
         cmocka_unit_test(one_consent_text_is_the_default),
         cmocka_unit_test(topics),
         cmocka_unit_test(urls),
