@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <string.h>
+#include <time.h>
 
 /* Smallest RSA key that is verified with; who is trusted may want more. */
 #define MIN_RSA_BITS 1024
@@ -337,6 +338,23 @@ mdm_result_t mdm_cms_verify(apr_pool_t *p, const mdm_cms_t *cms, unsigned int fl
     *content = len ? apr_pstrmemdup(p, (const char *)ASN1_STRING_get0_data(octets), len) : "";
     *content_len = len;
     return mdm_result_ok();
+}
+
+/* One attribute with one value (-3), either of the two types of Time. */
+apr_int64_t mdm_cms_signing_time(const mdm_cms_t *cms)
+{
+    static const int types[] = {V_ASN1_UTCTIME, V_ASN1_GENERALIZEDTIME};
+    const ASN1_OBJECT *name = OBJ_nid2obj(NID_pkcs9_signingTime);
+    apr_int64_t seconds = 0;
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct tm tm;
+        const ASN1_TIME *time = CMS_signed_get0_data_by_OBJ(cms->signer_info, name, -3, types[i]);
+        if (time && ASN1_TIME_to_tm(time, &tm) == 1)
+            seconds = (apr_int64_t)timegm(&tm);
+    }
+    ERR_clear_error();
+    return seconds > 0 ? seconds : 0;
 }
 
 /* --- making --- */

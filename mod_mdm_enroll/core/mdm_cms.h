@@ -49,6 +49,11 @@ int mdm_cms_is_enveloped(const void *message, apr_size_t len);
 mdm_result_t mdm_cms_verify(apr_pool_t *p, const mdm_cms_t *cms, unsigned int flags,
                             const char **content, apr_size_t *content_len);
 
+/* The signing time among the signed attributes (RFC 5652 section 11.3) of a message that
+ * mdm_cms_verify() took: seconds since 1970. 0: there is none, more than one, or none that can be
+ * read. It is the signer's own word. */
+apr_int64_t mdm_cms_signing_time(const mdm_cms_t *cms);
+
 /* SignedData with attached content, SHA-256, signedAttrs, and the certificates of the signer; DER
  * in p. */
 mdm_result_t mdm_cms_sign(apr_pool_t *p, const mdm_signer_t *signer, const void *content,

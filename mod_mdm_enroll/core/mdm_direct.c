@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The enrollment profile without phases. Depends on mdm_cms, mdm_device, mdm_enrollment,
- * mdm_identity and mdm_profile.
+ * mdm_identity, mdm_profile and mdm_terms.
  */
 #include "mdm_direct.h"
 
 #include "mdm_cms.h"
 #include "mdm_device.h"
+#include "mdm_terms.h"
 
 /* The profile, signed. */
 static mdm_result_t make_reply(apr_pool_t *p, const mdm_ota_settings_t *settings,
                                const mdm_world_t *world, const mdm_ota_request_t *request,
-                               const mdm_enrollment_t *row, const char *secret,
-                               mdm_ota_reply_t *reply)
+                               mdm_enrollment_t *row, const char *secret, mdm_ota_reply_t *reply)
 {
     mdm_profile_scep_t scep;
     const unsigned char *der;
@@ -22,6 +22,8 @@ static mdm_result_t make_reply(apr_pool_t *p, const mdm_ota_settings_t *settings
 
     if (r.kind == MDM_OK)
         r = mdm_profile_direct(p, &settings->profile, world, row, &scep, &xml, &len);
+    if (r.kind == MDM_OK)
+        r = mdm_terms_of_payloads(p, settings->profile.identifier, xml, len, &row->terms);
     if (r.kind == MDM_OK)
         r = mdm_cms_sign(p, request->signer, xml, len, &der, &len);
     if (r.kind == MDM_OK)
@@ -38,7 +40,7 @@ mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     const char *secret = NULL;
     mdm_result_t r;
 
-    *facts = (mdm_ota_facts_t){.enrollment = "", .user = user != NULL ? user : ""};
+    *facts = (mdm_ota_facts_t){.enrollment = "", .user = user != NULL ? user : "", .event = ""};
     r = mdm_enrollment_make(p, world, user, settings->lifetime, &row);
     if (r.kind != MDM_OK)
         return r;

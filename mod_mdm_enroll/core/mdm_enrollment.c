@@ -137,10 +137,17 @@ void mdm_challenge_discard(apr_pool_t *p, const mdm_world_t *world, const char *
         world->store->challenge_delete(world->store->context, p, hash);
 }
 
+const char *mdm_enrollment_elsewhere(const mdm_world_t *world, const mdm_enrollment_t *row)
+{
+    return strcmp(row->site, world->site) != 0 ? "which belongs to another site" : NULL;
+}
+
 const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row)
 {
-    if (strcmp(row->site, world->site) != 0)
-        return "which belongs to another site";
+    const char *elsewhere = mdm_enrollment_elsewhere(world, row);
+
+    if (elsewhere != NULL)
+        return elsewhere;
     if (strcmp(row->rules, world->rules) != 0)
         return "which was offered under other rules (MDMEnrollRequire, MDMEnrollDirectory, "
                "MDMEnrollDeviceCA and the like)";

@@ -210,6 +210,20 @@ typedef struct mdm_store_t {
     mdm_result_t (*certificate_end_older)(void *context, apr_pool_t *p,
                                           const mdm_certificate_t *seen, apr_int64_t now,
                                           int *ended);
+    /* The id of the latest delivered enrollment of a site that was not ended and has that UDID, or,
+     * where udid is NULL, that serial number; NULL if there is none. */
+    mdm_result_t (*enrollment_by_device)(void *context, apr_pool_t *p, const char *site,
+                                         const char *udid, const char *serial, const char **id);
+    /* Write rules, product, os_version, terms, signed_at, updated_at and expires_at of *row where
+     * id matches, the state is delivered, the enrollment was not ended, signed_at is the one given,
+     * and updated_at is no later than updated_before. */
+    mdm_result_t (*enrollment_update)(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
+                                      apr_int64_t signed_at, apr_int64_t updated_before, int *won);
+    /* How many challenges for a purpose an enrollment has that end after a time; counting may stop
+     * at limit. */
+    mdm_result_t (*challenge_count)(void *context, apr_pool_t *p, const char *enrollment,
+                                    mdm_purpose_t purpose, apr_int64_t after, int limit,
+                                    int *count);
 } mdm_store_t;
 
 /* Is the user still there and allowed? MDM_OK, MDM_MSG_DIRECTORY_* of kind MDM_REFUSED, or
@@ -309,6 +323,9 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
 /* Why a row is no good here, for a log line: it was offered at another site or under other rules.
  * NULL if it was offered here. */
 const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row);
+
+/* The same, where rules do not count. */
+const char *mdm_enrollment_elsewhere(const mdm_world_t *world, const mdm_enrollment_t *row);
 
 /* What certificates call its device: the UDID; the enrollment's id where none is known. */
 const char *mdm_enrollment_device(const mdm_enrollment_t *row);

@@ -1,51 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The three phases. Depends on mdm_cms, mdm_device, mdm_enrollment, mdm_profile, mdm_trust and
- * mdm_x509.
+ * The three phases. Depends on mdm_cms, mdm_device, mdm_enrollment, mdm_profile, mdm_trust,
+ * mdm_turn, mdm_update and mdm_x509.
  */
 #include "mdm_ota.h"
 
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "mdm_cms.h"
 #include "mdm_device.h"
 #include "mdm_notice.h"
 #include "mdm_pin.h"
-
-/* One device message on its way through phase 2 or 3. */
-typedef struct turn_t {
-    apr_pool_t *p;
-    const mdm_ota_settings_t *settings;
-    const mdm_world_t *world;
-    const mdm_ota_request_t *request;
-    apr_int64_t now;
-    X509 *signer;
-    mdm_issuer_t issuer; /* of the signer */
-    const char *signer_fingerprint;
-    const mdm_device_t *device;
-    mdm_ota_facts_t *facts;
-} turn_t;
-
-static void start_facts(mdm_ota_facts_t *facts)
-{
-    *facts = (mdm_ota_facts_t){.phase = 0, .enrollment = "", .user = "", .device = NULL};
-}
-
-/* reply is written last: it stays as it was if signing fails. */
-static mdm_result_t sign(apr_pool_t *p, const mdm_ota_request_t *request, const char *xml,
-                         apr_size_t len, mdm_ota_reply_t *reply)
-{
-    const unsigned char *der;
-    apr_size_t der_len;
-    mdm_result_t r = mdm_cms_sign(p, request->signer, xml, len, &der, &der_len);
-
-    if (r.kind != MDM_OK)
-        return r;
-    reply->body = (const char *)der;
-    reply->len = der_len;
-    return r;
-}
+#include "mdm_turn.h"
+#include "mdm_update.h"
 
 mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
                            const mdm_world_t *world, const mdm_ota_request_t *request,
@@ -57,7 +23,7 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     apr_size_t len;
     mdm_result_t r;
 
-    start_facts(facts);
+    mdm_turn_start_facts(facts);
     facts->phase = 1;
     if (user != NULL)
         facts->user = user;
@@ -71,7 +37,7 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     r = mdm_profile_service(p, &settings->profile, world, row, request->device_url, challenge, &xml,
                             &len);
     if (r.kind == MDM_OK)
-        r = sign(p, request, xml, len, &made);
+        r = mdm_turn_sign(p, request, xml, len, &made);
     if (r.kind == MDM_OK)
         r = mdm_enrollment_offer(p, world, row, challenge, MDM_PURPOSE_DEVICE, settings->lifetime);
     if (r.kind == MDM_OK)
@@ -79,68 +45,10 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     return r;
 }
 
-static void found(const turn_t *turn, const mdm_enrollment_t *row)
-{
-    turn->facts->enrollment = row->id;
-    turn->facts->user = row->user;
-}
-
-static mdm_result_t wrong_state(const turn_t *turn, const mdm_enrollment_t *row, mdm_state_t wanted)
-{
-    return mdm_result_make(turn->p, MDM_MSG_ENROLLMENT_STATE,
-                           "enrollment %s is in state \"%s\", wanted is \"%s\"", row->id,
-                           mdm_state_name(row->state), mdm_state_name(wanted));
-}
-
-/* The certificate of the TLS handshake, if one is wanted or presented, is the signer's or another
- * of the same enrollment. It is judged like a signer first: the handshake itself checks no issuer
- * (SSLVerifyClient optional_no_ca). */
-static mdm_result_t check_tls(const turn_t *turn, const mdm_enrollment_t *row)
-{
-    X509 *cert = turn->request->tls_certificate;
-    const mdm_store_t *store = turn->world->store;
-    mdm_certificate_t *recorded;
-    const char *fingerprint;
-    mdm_issuer_t issuer;
-    mdm_result_t r;
-
-    if (turn->settings->tls_certificate == MDM_TLS_CERTIFICATE_OFF)
-        return mdm_result_ok();
-    if (cert == NULL && turn->settings->tls_certificate == MDM_TLS_CERTIFICATE_REQUIRE)
-        return mdm_result_make(turn->p, MDM_MSG_TLS_CERTIFICATE_MISSING,
-                               "no client certificate in the TLS handshake, wanted is one of "
-                               "enrollment %s",
-                               row->id);
-    if (cert == NULL)
-        return mdm_result_ok();
-    fingerprint = mdm_x509_fingerprint(turn->p, cert);
-    if (fingerprint[0] == '\0')
-        return mdm_sha256_failed(turn->p);
-    if (strcmp(fingerprint, turn->signer_fingerprint) == 0)
-        return mdm_result_ok();
-    r = mdm_trust_judge(turn->settings->trust, turn->p, cert, turn->now, &issuer);
-    if (r.kind == MDM_FAULT)
-        return r;
-    if (r.kind != MDM_OK)
-        return mdm_result_make(turn->p, MDM_MSG_TLS_CERTIFICATE_FOREIGN,
-                               "TLS client certificate: %s", r.log);
-    if (strcmp(fingerprint, row->device_fingerprint) == 0)
-        return mdm_result_ok();
-    r = store->certificate_by_fingerprint(store->context, turn->p, fingerprint, &recorded);
-    if (r.kind != MDM_OK)
-        return r;
-    if (recorded != NULL && recorded->revoked_at == 0 && strcmp(recorded->enrollment, row->id) == 0)
-        return mdm_result_ok();
-    return mdm_result_make(turn->p, MDM_MSG_TLS_CERTIFICATE_FOREIGN,
-                           "TLS client certificate with fingerprint %s, wanted is the signer's %s "
-                           "or another of enrollment %s",
-                           fingerprint, turn->signer_fingerprint, row->id);
-}
-
 /* The two writes of a phase, after all is proved and the reply is made: the secret that the reply
  * carries (NULL: it carries none of ours), then the move that decides who may send it. The secret
  * comes first, since a row that moved without it would be lost to the device. */
-static mdm_result_t commit(const turn_t *turn, mdm_enrollment_t *row, mdm_state_t from,
+static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, mdm_state_t from,
                            const char *secret, mdm_purpose_t purpose)
 {
     mdm_result_t r = mdm_result_ok();
@@ -158,7 +66,7 @@ static mdm_result_t commit(const turn_t *turn, mdm_enrollment_t *row, mdm_state_
 }
 
 /* The profile with the SCEP payload, signed. */
-static mdm_result_t identity_reply(const turn_t *turn, const mdm_enrollment_t *row,
+static mdm_result_t identity_reply(const mdm_turn_t *turn, const mdm_enrollment_t *row,
                                    const char *secret, mdm_ota_reply_t *reply)
 {
     mdm_profile_scep_t scep;
@@ -171,11 +79,11 @@ static mdm_result_t identity_reply(const turn_t *turn, const mdm_enrollment_t *r
     if (r.kind == MDM_OK)
         r = mdm_profile_identity(turn->p, &turn->settings->profile, turn->world, row, &scep, &xml,
                                  &len);
-    return r.kind != MDM_OK ? r : sign(turn->p, turn->request, xml, len, reply);
+    return r.kind != MDM_OK ? r : mdm_turn_sign(turn->p, turn->request, xml, len, reply);
 }
 
 /* Phase 2: the signer is a built-in identity, the challenge names the row. */
-static mdm_result_t identify(const turn_t *turn, mdm_ota_reply_t *reply)
+static mdm_result_t identify(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
 {
     const mdm_device_t *device = turn->device;
     mdm_challenge_t *challenge;
@@ -193,12 +101,12 @@ static mdm_result_t identify(const turn_t *turn, mdm_ota_reply_t *reply)
                            &row);
     if (r.kind != MDM_OK)
         return r;
-    found(turn, row);
+    mdm_turn_found(turn, row);
     if (row->state != MDM_STATE_OFFERED)
-        return wrong_state(turn, row, MDM_STATE_OFFERED);
+        return mdm_turn_wrong_state(turn, row, MDM_STATE_OFFERED);
     r = mdm_device_check(turn->p, device);
     if (r.kind == MDM_OK)
-        r = check_tls(turn, row);
+        r = mdm_turn_check_tls(turn, row);
     if (r.kind == MDM_OK)
         r = mdm_enrollment_allowed(turn->p, turn->world, row, device);
     if (r.kind != MDM_OK)
@@ -225,13 +133,13 @@ static mdm_result_t identify(const turn_t *turn, mdm_ota_reply_t *reply)
 
 /* Whether a certificate that no row has yet may become one's: only where identities come from a
  * foreign CA, and only one of such a CA. What the own CA issued is in the store, or not ours. */
-static int may_pin(const turn_t *turn)
+static int may_pin(const mdm_turn_t *turn)
 {
     return turn->issuer == MDM_ISSUER_FOREIGN_CA && mdm_identity_foreign(turn->settings->identity);
 }
 
 /* The row of a recorded identity certificate: not revoked, made for phase 3, of this site. */
-static mdm_result_t find_owner(const turn_t *turn, const mdm_certificate_t *cert,
+static mdm_result_t find_owner(const mdm_turn_t *turn, const mdm_certificate_t *cert,
                                mdm_enrollment_t **row)
 {
     const mdm_store_t *store = turn->world->store;
@@ -257,7 +165,11 @@ static mdm_result_t find_owner(const turn_t *turn, const mdm_certificate_t *cert
         return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
                                "enrollment %s of the signer with serial number %s is gone",
                                cert->enrollment, cert->serial);
-    foreign = mdm_enrollment_foreign(turn->world, owner);
+    /* Who is under way starts again where the rules changed. A device that was let in long ago
+     * cannot: it would be shut out for good by the next change of MDMEnrollRequire. It is of the
+     * same site, and policy and directory, as they are now, are asked of it again. */
+    foreign = owner->state == MDM_STATE_DELIVERED ? mdm_enrollment_elsewhere(turn->world, owner)
+                                                  : mdm_enrollment_foreign(turn->world, owner);
     if (foreign != NULL)
         return mdm_result_make(turn->p, MDM_MSG_CERTIFICATE_UNKNOWN,
                                "the signer with serial number %s is of enrollment %s, %s",
@@ -266,9 +178,9 @@ static mdm_result_t find_owner(const turn_t *turn, const mdm_certificate_t *cert
     return r;
 }
 
-/* The row that the signer's certificate belongs to, and which waits for it. *challenge is NULL,
- * unless the certificate is still to be pinned to it. */
-static mdm_result_t find_by_identity(const turn_t *turn, mdm_challenge_t **challenge,
+/* The row that the signer's certificate belongs to, and which waits for it or is delivered.
+ * *challenge is NULL, unless the certificate is still to be pinned to it. */
+static mdm_result_t find_by_identity(const mdm_turn_t *turn, mdm_challenge_t **challenge,
                                      mdm_enrollment_t **row)
 {
     const mdm_store_t *store = turn->world->store;
@@ -290,12 +202,15 @@ static mdm_result_t find_by_identity(const turn_t *turn, mdm_challenge_t **chall
     if (may_pin(turn) && (owner == NULL || owner->state == MDM_STATE_IDENTIFYING)) {
         r = mdm_pin_find(turn->p, turn->world, turn->signer, fingerprint, challenge, row);
         if (r.kind == MDM_OK)
-            found(turn, *row);
+            mdm_turn_found(turn, *row);
         return r;
     }
-    found(turn, owner);
+    mdm_turn_found(turn, owner);
+    *row = owner;
+    if (owner->state == MDM_STATE_DELIVERED)
+        return mdm_result_ok();
     if (owner->state != MDM_STATE_IDENTIFIED)
-        return wrong_state(turn, owner, MDM_STATE_IDENTIFIED);
+        return mdm_turn_wrong_state(turn, owner, MDM_STATE_IDENTIFIED);
     if (owner->expires_at <= turn->now)
         return mdm_result_make(turn->p, MDM_MSG_ENROLLMENT_EXPIRED,
                                "enrollment %s ended %" APR_INT64_T_FMT " s ago", owner->id,
@@ -305,50 +220,11 @@ static mdm_result_t find_by_identity(const turn_t *turn, mdm_challenge_t **chall
                                "signer with fingerprint %s, wanted is the identity of enrollment "
                                "%s: %s",
                                fingerprint, owner->id, owner->identity_fingerprint);
-    *row = owner;
-    return mdm_result_ok();
-}
-
-/* The enrollment profile: payloads, encrypted to the signer, signed. */
-static mdm_result_t enrollment_reply(const turn_t *turn, const mdm_enrollment_t *row,
-                                     const char *secret, mdm_ota_reply_t *reply)
-{
-    const mdm_profile_settings_t *profile = &turn->settings->profile;
-    const unsigned char *encrypted;
-    mdm_profile_scep_t scep;
-    const char *xml;
-    apr_size_t len;
-    mdm_result_t r = mdm_identity_payload(turn->p, turn->settings->mdm_identity, row,
-                                          MDM_PURPOSE_MDM, turn->request->scep_url, secret, &scep);
-
-    if (r.kind == MDM_OK)
-        r = mdm_profile_payloads(turn->p, profile, turn->world, row, &scep, &xml, &len);
-    /* To the verified signer only, never to whatever certificates the message carries. */
-    if (r.kind == MDM_OK)
-        r = mdm_cms_encrypt(turn->p, turn->signer, turn->settings->cipher, xml, len, &encrypted,
-                            &len);
-    if (r.kind == MDM_OK)
-        r = mdm_profile_enrollment(turn->p, profile, turn->world, row, encrypted, len, &xml, &len);
-    return r.kind != MDM_OK ? r : sign(turn->p, turn->request, xml, len, reply);
-}
-
-static mdm_result_t same_device(const turn_t *turn, const mdm_enrollment_t *row)
-{
-    const mdm_device_t *device = turn->device;
-
-    if (strcmp(device->udid, row->udid) != 0 || strcmp(device->serial, row->serial) != 0)
-        return mdm_result_make(turn->p, MDM_MSG_DEVICE_MISMATCH,
-                               "UDID \"%s\" SERIAL \"%s\", wanted for enrollment %s are \"%s\" and "
-                               "\"%s\"",
-                               mdm_result_quote_text(turn->p, device->udid),
-                               mdm_result_quote_text(turn->p, device->serial), row->id,
-                               mdm_result_quote_text(turn->p, row->udid),
-                               mdm_result_quote_text(turn->p, row->serial));
     return mdm_result_ok();
 }
 
 /* Phase 3: the signer is the identity that the device got, and names the row. */
-static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
+static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
 {
     mdm_challenge_t *binding = NULL;
     mdm_enrollment_t *row = NULL;
@@ -357,10 +233,15 @@ static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
     mdm_result_t r;
 
     r = find_by_identity(turn, &binding, &row);
+    if (turn->late.kind != MDM_OK &&
+        (r.kind == MDM_REFUSED || (r.kind == MDM_OK && row->state != MDM_STATE_DELIVERED)))
+        return turn->late;
+    if (r.kind == MDM_OK && row->state == MDM_STATE_DELIVERED)
+        return mdm_update_device(turn, row, reply);
     if (r.kind == MDM_OK)
-        r = same_device(turn, row);
+        r = mdm_turn_same_device(turn, row);
     if (r.kind == MDM_OK)
-        r = check_tls(turn, row);
+        r = mdm_turn_check_tls(turn, row);
     if (r.kind == MDM_OK)
         r = mdm_enrollment_allowed(turn->p, turn->world, row, turn->device);
     if (r.kind != MDM_OK)
@@ -371,18 +252,36 @@ static mdm_result_t deliver(const turn_t *turn, mdm_ota_reply_t *reply)
         if (secret == NULL)
             return mdm_random_failed(turn->p);
     }
-    r = enrollment_reply(turn, row, secret, &made);
+    r = mdm_turn_enrollment_reply(turn, row, secret, &made, &row->terms);
     if (r.kind == MDM_OK && binding != NULL)
         r = mdm_pin_take(turn->p, turn->world, turn->signer, turn->signer_fingerprint, binding, row,
                          turn->settings->lifetime);
     if (r.kind == MDM_OK)
         r = mdm_notice_store(turn->p, turn->world, row, MDM_EVENT_ENROLLED, "");
     row->state = MDM_STATE_DELIVERED;
+    row->signed_at = turn->signed_at;
     if (r.kind == MDM_OK)
         r = commit(turn, row, MDM_STATE_IDENTIFIED, secret, MDM_PURPOSE_MDM);
-    if (r.kind == MDM_OK)
-        *reply = made;
+    if (r.kind != MDM_OK)
+        return r;
+    turn->facts->event = MDM_EVENT_ENROLLED;
+    *reply = made;
     return r;
+}
+
+/* Who signed. Whose certificate ended within the grace is let through as "late": for an update, and
+ * for nothing else. It is judged as of its last second, so that everything but its end holds. */
+static mdm_result_t judge(mdm_turn_t *turn)
+{
+    const mdm_trust_t *trust = turn->settings->trust;
+    apr_int64_t end = mdm_x509_not_after(turn->signer);
+    mdm_result_t r = mdm_trust_judge(trust, turn->p, turn->signer, turn->now, &turn->issuer);
+
+    if (r.message != MDM_MSG_SIGNER_EXPIRED || end >= turn->now ||
+        end < turn->now - turn->settings->renewal_grace)
+        return r;
+    turn->late = r;
+    return mdm_trust_judge(trust, turn->p, turn->signer, end, &turn->issuer);
 }
 
 mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
@@ -390,19 +289,20 @@ mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
                             const void *message, apr_size_t len, mdm_ota_reply_t *reply,
                             mdm_ota_facts_t *facts)
 {
-    turn_t turn = {.p = p,
-                   .settings = settings,
-                   .world = world,
-                   .request = request,
-                   .now = world->now(world->context),
-                   .facts = facts};
+    mdm_turn_t turn = {.p = p,
+                       .settings = settings,
+                       .world = world,
+                       .request = request,
+                       .now = world->now(world->context),
+                       .late = mdm_result_ok(),
+                       .facts = facts};
     mdm_cms_t *cms;
     mdm_device_t *device;
     const char *content;
     apr_size_t content_len;
     mdm_result_t r;
 
-    start_facts(facts);
+    mdm_turn_start_facts(facts);
     if (len > MDM_OTA_MAX_BYTES)
         return mdm_result_make(p, MDM_MSG_HTTP_BODY_TOO_LARGE,
                                "a message of %" APR_SIZE_T_FMT " bytes, wanted are at most %d", len,
@@ -411,7 +311,7 @@ mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
     if (r.kind != MDM_OK)
         return r;
     turn.signer = mdm_cms_signer(cms);
-    r = mdm_trust_judge(settings->trust, p, turn.signer, turn.now, &turn.issuer);
+    r = judge(&turn);
     if (r.kind != MDM_OK)
         return r;
     r = mdm_cms_verify(p, cms, turn.issuer == MDM_ISSUER_DEVICE_CA ? MDM_CMS_ALLOW_SHA1 : 0,
@@ -419,6 +319,7 @@ mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
     if (r.kind != MDM_OK)
         return r;
     facts->phase = turn.issuer == MDM_ISSUER_DEVICE_CA ? 2 : 3;
+    turn.signed_at = mdm_update_signed_at(mdm_cms_signing_time(cms), turn.now);
     r = mdm_device_parse(p, content, content_len, &device);
     if (r.kind != MDM_OK)
         return r;

@@ -30,8 +30,9 @@ typedef enum {
 typedef struct mdm_ota_settings_t {
     mdm_profile_settings_t profile;
     const mdm_trust_t *trust;
-    const EVP_CIPHER *cipher; /* of the enrollment profile */
-    apr_int64_t lifetime;     /* seconds that the device has for the next phase */
+    const EVP_CIPHER *cipher;  /* of the enrollment profile */
+    apr_int64_t lifetime;      /* seconds that the device has for the next phase */
+    apr_int64_t renewal_grace; /* seconds past its end that an identity is good for an update */
     mdm_tls_certificate_t tls_certificate;
     /* Where the identity of phase 3 and that of the MDM server come from; NULL: from the own CA */
     const mdm_identity_t *identity;
@@ -46,6 +47,10 @@ typedef struct mdm_ota_request_t {
     X509 *tls_certificate;  /* the client certificate of the TLS handshake, or NULL */
 } mdm_ota_request_t;
 
+/* What came of a request that brought a device its enrollment profile. */
+#define MDM_EVENT_ENROLLED "enrolled"
+#define MDM_EVENT_UPDATED "updated"
+
 /* What a request turned out to be about, for the log and for LogFormat; set as far as it was
  * proved, also on refusal. Strings are "" until known, never NULL. */
 typedef struct mdm_ota_facts_t {
@@ -53,6 +58,7 @@ typedef struct mdm_ota_facts_t {
     const char *enrollment; /* id */
     const char *user;
     const mdm_device_t *device; /* NULL until the signature was verified */
+    const char *event;          /* MDM_EVENT_*; "" if it brought none */
 } mdm_ota_facts_t;
 
 /* A signed profile: CMS SignedData, DER; application/x-apple-aspen-config. Allocated in p. */
@@ -67,7 +73,8 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
                            const char *user, mdm_ota_reply_t *reply, mdm_ota_facts_t *facts);
 
 /* Phases 2 and 3, told apart by who issued the signer's certificate. Proves what the design's table
- * demands, in that order; nothing is written before all of it holds. */
+ * demands, in that order; nothing is written before all of it holds. Phase 3 of an enrollment that
+ * is delivered is an update (mdm_update.h). */
 mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,
                             const mdm_world_t *world, const mdm_ota_request_t *request,
                             const void *message, apr_size_t len, mdm_ota_reply_t *reply,

@@ -202,6 +202,14 @@ mdm_result_t mdm_plist_parse(apr_pool_t *p, const char *data, apr_size_t len, md
     return mdm_result_ok();
 }
 
+mdm_plist_t *mdm_plist_reread(apr_pool_t *p, const char *xml, apr_size_t len)
+{
+    plist_t node = NULL;
+
+    plist_from_xml(xml, (uint32_t)len, &node);
+    return wrap(p, node, 1);
+}
+
 mdm_plist_type_t mdm_plist_type(const mdm_plist_t *node)
 {
     switch (plist_get_node_type(node->node)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
  * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c,
- * conf_notify.c and conf_payload.c set; conf_check.c and conf_guard.c cross-check; conf_make.c,
- * conf_issuer.c, conf_identity.c and conf_notify.c make; conf_start.c completes it in post_config
- * and in each child.
+ * conf_notify.c, conf_payload.c and conf_update.c set; conf_check.c and conf_guard.c cross-check;
+ * conf_make.c, conf_issuer.c, conf_identity.c and conf_notify.c make; conf_start.c completes it in
+ * post_config and in each child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
@@ -73,6 +73,7 @@ typedef enum {
     MDM_SET_MDM_IDENTITY,
     MDM_SET_IDENTITY_CA,
     MDM_SET_NOTIFY,
+    MDM_SET_RENEWAL_GRACE,
     MDM_SET_COUNT
 } mdm_set_t;
 
@@ -175,7 +176,8 @@ typedef struct mdm_server_conf_t {
     const char *ra_certificate;
     const char *ra_key;
     const char *next_ca;
-    apr_int64_t renewal; /* seconds; 0: off */
+    apr_int64_t renewal;       /* seconds; 0: off */
+    apr_int64_t renewal_grace; /* the same */
     unsigned int scep_allow;
     const char *crl_url;           /* "": none */
     apr_array_header_t *alt_names; /* mdm_alt_name_t */
@@ -250,6 +252,7 @@ const char *mdm_conf_set_ca(cmd_parms *cmd, void *dir, const char *certificate, 
 const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
 const char *mdm_conf_set_next_ca(cmd_parms *cmd, void *dir, const char *name);
 const char *mdm_conf_set_renewal(cmd_parms *cmd, void *dir, const char *value);
+const char *mdm_conf_set_renewal_grace(cmd_parms *cmd, void *dir, const char *value);
 const char *mdm_conf_set_scep_allow(cmd_parms *cmd, void *dir, const char *name);
 const char *mdm_conf_set_crl_url(cmd_parms *cmd, void *dir, const char *url);
 const char *mdm_conf_set_alt_name(cmd_parms *cmd, void *dir, const char *type, const char *text);

@@ -64,6 +64,7 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_RA, ra_key);
     INHERIT(MDM_SET_NEXT_CA, next_ca);
     INHERIT(MDM_SET_RENEWAL, renewal);
+    INHERIT(MDM_SET_RENEWAL_GRACE, renewal_grace);
     INHERIT(MDM_SET_SCEP_ALLOW, scep_allow);
     INHERIT(MDM_SET_CRL_URL, crl_url);
     INHERIT(MDM_SET_ALT_NAME, alt_names);
@@ -501,6 +502,8 @@ const command_rec mdm_conf_directives[] = {
                   "file of the CA certificate (and RA's) that will follow"),
     AP_INIT_TAKE1("MDMEnrollRenewal", mdm_conf_set_renewal, NULL, RSRC_CONF,
                   "off, or how long before its end a certificate can be renewed by SCEP"),
+    AP_INIT_TAKE1("MDMEnrollRenewalGrace", mdm_conf_set_renewal_grace, NULL, RSRC_CONF,
+                  "off, or how long past its end an identity is good for an update"),
     AP_INIT_ITERATE("MDMEnrollSCEPAllow", mdm_conf_set_scep_allow, NULL, RSRC_CONF,
                     "SHA-1, DES3: weak algorithms taken of old SCEP clients"),
     AP_INIT_TAKE1("MDMEnrollCRLURL", mdm_conf_set_crl_url, NULL, RSRC_CONF,

@@ -14,6 +14,7 @@
 #include "policy_expr.h"
 
 #define DEFAULT_LIFETIME (15 * 60)
+#define DEFAULT_RENEWAL_GRACE (30 * 24 * 60 * 60)
 #define DEFAULT_DIRECTORY_TIMEOUT apr_time_from_sec(3)
 
 /* Longest first line of a file with a secret, in bytes. */
@@ -436,6 +437,8 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
     site->notify = mdm_conf_make_notify(check, p, conf);
     site->ota.cipher = conf->where[MDM_SET_CIPHER] ? conf->cipher : EVP_aes_256_cbc();
     site->ota.lifetime = conf->where[MDM_SET_LIFETIME] ? conf->lifetime : DEFAULT_LIFETIME;
+    site->ota.renewal_grace =
+        conf->where[MDM_SET_RENEWAL_GRACE] ? conf->renewal_grace : DEFAULT_RENEWAL_GRACE;
     site->ota.tls_certificate = conf->where[MDM_SET_CLIENT_CERTIFICATE]
                                     ? conf->client_certificate
                                     : MDM_TLS_CERTIFICATE_OPTIONAL;

@@ -262,11 +262,12 @@ int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_repl
     mdm_http_device(r, device);
     if (result.kind != MDM_OK)
         return mdm_endpoint_refuse(r, result);
+    mdm_http_variable(r, "MDM_EVENT", facts->event);
     about = device ? apr_psprintf(r->pool, ", UDID %s, serial %s, product %s", device->udid,
                                   device->serial, mdm_result_quote_text(r->pool, device->product))
                    : "";
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "%s: enrollment %s, user %s%s",
-                  direct ? direct : apr_psprintf(r->pool, "phase %d", facts->phase),
-                  facts->enrollment, facts->user, about);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "%s: %s%senrollment %s, user %s%s",
+                  direct ? direct : apr_psprintf(r->pool, "phase %d", facts->phase), facts->event,
+                  *facts->event ? ": " : "", facts->enrollment, facts->user, about);
     return mdm_http_send(r, MDM_PROFILE_TYPE, reply->body, reply->len);
 }

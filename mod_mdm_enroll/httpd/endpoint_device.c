@@ -31,7 +31,7 @@ int mdm_endpoint_device(mdm_call_t *call)
     request_rec *r = call->r;
     mdm_ota_request_t request = mdm_endpoint_request(call);
     mdm_ota_reply_t reply = {0};
-    mdm_ota_facts_t facts = {0, "", "", NULL};
+    mdm_ota_facts_t facts = {0, "", "", NULL, ""};
     const char *message;
     apr_size_t len;
     mdm_result_t result;

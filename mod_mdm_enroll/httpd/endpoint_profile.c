@@ -19,7 +19,7 @@ static int serve(mdm_call_t *call, const char *flow, offer_t *offer)
     request_rec *r = call->r;
     mdm_ota_request_t request = mdm_endpoint_request(call);
     mdm_ota_reply_t reply = {0};
-    mdm_ota_facts_t facts = {0, "", "", NULL};
+    mdm_ota_facts_t facts = {0, "", "", NULL, ""};
     const char *user = mdm_endpoint_user(r);
     mdm_result_t result;
 

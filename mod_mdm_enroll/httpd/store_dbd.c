@@ -11,6 +11,7 @@
 #include "store_device.h"
 #include "store_notification.h"
 #include "store_sql.h"
+#include "store_update.h"
 
 /* Of each table in one sweep: milliseconds, and many more than come in between two of them. */
 #define SWEEP_ROWS "1000"
@@ -496,5 +497,6 @@ const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
     };
     mdm_store_device(store);
     mdm_store_fill_notification(store);
+    mdm_store_update(store);
     return store;
 }

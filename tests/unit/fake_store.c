@@ -43,6 +43,21 @@ static mdm_result_t done(fake_store_t *fake, apr_pool_t *p)
     return mdm_result_ok();
 }
 
+int fake_store_fails(fake_store_t *fake)
+{
+    return fails_before(fake);
+}
+
+mdm_result_t fake_store_unavailable(apr_pool_t *p)
+{
+    return unavailable(p);
+}
+
+mdm_result_t fake_store_done(fake_store_t *fake, apr_pool_t *p)
+{
+    return done(fake, p);
+}
+
 static mdm_enrollment_t *copy_enrollment(apr_pool_t *p, const mdm_enrollment_t *row)
 {
     mdm_enrollment_t *copy = apr_pmemdup(p, row, sizeof(*row));
@@ -648,6 +663,7 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .sighting_get = sighting_get,
         .certificate_end_older = certificate_end_older,
     };
+    fake_store_update(&fake->store);
     apr_pool_create(&fake->pool, p);
     fake_store_reset(fake);
     return fake;

@@ -61,6 +61,15 @@ const char *fake_store_refusal(fake_store_t *fake, const char *id);
 void fake_store_put_enrollment(fake_store_t *fake, const mdm_enrollment_t *row);
 void fake_store_put_certificate(fake_store_t *fake, const mdm_certificate_t *row);
 
+/* For functions of the store in other files: counts the call, 1 if it has to fail now; that
+ * failure; what to return once the call took effect. */
+int fake_store_fails(fake_store_t *fake);
+mdm_result_t fake_store_unavailable(apr_pool_t *p);
+mdm_result_t fake_store_done(fake_store_t *fake, apr_pool_t *p);
+
+/* Those of fake_store_update.c. */
+void fake_store_update(mdm_store_t *store);
+
 typedef struct fake_world_t {
     mdm_world_t world; /* what core gets */
     fake_store_t *store;

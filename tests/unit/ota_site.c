@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 #include <openssl/cms.h>
 
+#include "mdm_base64.h"
 #include "ota_site.h"
 #include "pki.h"
 
@@ -102,9 +103,17 @@ ota_bytes_t ota_message(const ota_message_t *m)
     unsigned int flags = m->flags | CMS_BINARY;
     BIO *in = BIO_new_mem_buf(m->content, -1), *out = BIO_new(BIO_s_mem());
     CMS_ContentInfo *cms = CMS_sign(NULL, NULL, m->bag, in, flags | CMS_PARTIAL);
+    CMS_SignerInfo *signer;
 
     assert_non_null(cms);
-    assert_non_null(CMS_add1_signer(cms, cert, key, digest, flags));
+    signer = CMS_add1_signer(cms, cert, key, digest, flags);
+    assert_non_null(signer);
+    if (m->signed_at != 0) {
+        ASN1_TIME *time = ASN1_TIME_set(NULL, (time_t)m->signed_at);
+        assert_int_equal(
+            CMS_signed_add1_attr_by_NID(signer, NID_pkcs9_signingTime, time->type, time, -1), 1);
+        ASN1_TIME_free(time);
+    }
     if (m->two_signers)
         assert_non_null(CMS_add1_signer(cms, ota_identity, ota_identity_key, digest, flags));
     if (m->content_type != 0)
@@ -147,6 +156,15 @@ ota_bytes_t ota_phase3_message(void)
 {
     return ota_message(&(ota_message_t){
         .cert = ota_identity, .key = ota_identity_key, .content = ota_attributes(NULL)});
+}
+
+ota_bytes_t ota_update_message(apr_int64_t signed_at)
+{
+    return ota_message(&(ota_message_t){.cert = ota_identity,
+                                        .key = ota_identity_key,
+                                        .flags = signed_at == 0 ? CMS_NOATTR : 0,
+                                        .signed_at = signed_at,
+                                        .content = ota_attributes(NULL)});
 }
 
 mdm_result_t ota_post(ota_site_t *site, ota_bytes_t body)
@@ -231,6 +249,14 @@ ota_site_t *ota_site_offered(void)
     return site;
 }
 
+static const char *identity_der(void)
+{
+    apr_size_t len;
+    const unsigned char *der = mdm_x509_encode(pki_pool, ota_identity, &len);
+
+    return mdm_base64_encode(pki_pool, der, len);
+}
+
 mdm_certificate_t ota_certificate(const ota_site_t *site, X509 *cert, mdm_purpose_t purpose)
 {
     return (mdm_certificate_t){
@@ -261,6 +287,20 @@ ota_site_t *ota_site_identified(void)
     row = ota_stored(site);
     row->identity_fingerprint = mdm_x509_fingerprint(pki_pool, ota_identity);
     row->state = MDM_STATE_IDENTIFIED;
+    site->reply = (mdm_ota_reply_t){NULL, 0};
+    return site;
+}
+
+ota_site_t *ota_site_delivered(int with_time)
+{
+    ota_site_t *site = ota_site_identified();
+
+    assert_int_equal(ota_post(site, ota_update_message(with_time ? site->fake->clock : 0)).message,
+                     MDM_MSG_NONE);
+    assert_string_equal(site->facts.event, MDM_EVENT_ENROLLED);
+    fake_store_certificate(site->fake->store, mdm_x509_fingerprint(pki_pool, ota_identity))->der =
+        identity_der();
+    site->fake->clock += OTA_MONTH;
     site->reply = (mdm_ota_reply_t){NULL, 0};
     return site;
 }

@@ -46,6 +46,11 @@ ota_site_t *ota_site(void);
 ota_site_t *ota_site_offered(void);
 ota_site_t *ota_site_identified(void);
 
+/* Where phase 3 is over; its message was signed when the clock of this site stood (or not, 0). The
+ * clock is a month later. */
+#define OTA_MONTH (30 * 24 * 60 * 60)
+ota_site_t *ota_site_delivered(int with_time);
+
 typedef struct ota_bytes_t {
     const unsigned char *data;
     apr_size_t len;
@@ -58,7 +63,8 @@ typedef struct ota_message_t {
     unsigned int flags;   /* besides CMS_BINARY */
     STACK_OF(X509) *bag;  /* further certificates */
     int two_signers;
-    int content_type; /* NID, 0: id-data */
+    int content_type;      /* NID, 0: id-data */
+    apr_int64_t signed_at; /* signingTime, 0: this second; none with CMS_NOATTR */
     const char *content;
 } ota_message_t;
 
@@ -75,6 +81,9 @@ const char *ota_attributes(const char *challenge);
 /* Sound messages. */
 ota_bytes_t ota_phase2_message(const ota_site_t *site);
 ota_bytes_t ota_phase3_message(void);
+
+/* That of phase 3 signed at a time; with signed_at 0, one without a signing time. */
+ota_bytes_t ota_update_message(apr_int64_t signed_at);
 
 /* Phase 1; phases 2 and 3. The answer and the facts are left in the site. */
 mdm_result_t ota_offer(ota_site_t *site, const char *user);

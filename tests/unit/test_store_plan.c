@@ -148,6 +148,7 @@ static void every_statement_uses_an_index(void **state)
     mdm_certificate_t *x;
     mdm_notification_t *m;
     mdm_sighting_t *sighting;
+    const char *id;
     int n;
 
     (void)state;
@@ -174,15 +175,19 @@ static void every_statement_uses_an_index(void **state)
     s->notification_insert(NULL, p, &notification);
     s->sighting_get(NULL, p, "x", &sighting);
     s->certificate_end_older(NULL, p, &certificate, 7, &n);
+    s->enrollment_by_device(NULL, p, "x", "x", NULL, &id);
+    s->enrollment_by_device(NULL, p, "x", NULL, "x", &id);
+    s->enrollment_update(NULL, p, &enrollment, 7, 7, &n);
+    s->challenge_count(NULL, p, "x", MDM_PURPOSE_MDM, 7, 1, &n);
     mdm_store_notification_next(NULL, p, "x", 7, &m);
     mdm_store_notification_claim(NULL, p, &notification, 7, &n);
     mdm_store_notification_postpone(NULL, p, "x", 7, 7, &n);
     mdm_store_notification_delete(NULL, p, "x");
     mdm_store_notification_sweep(NULL, p, "x", 7);
-    /* each function of the store has one, and sweep has two, and the sender of notifications has
-     * five: who adds a function adds it here */
-    assert_int_equal(sizeof(*s), 24 * sizeof(void *));
-    assert_int_equal(statements, 29);
+    /* each function of the store has one, sweep and enrollment_by_device have two, and the sender
+     * of notifications has five: who adds a function adds it here */
+    assert_int_equal(sizeof(*s), 27 * sizeof(void *));
+    assert_int_equal(statements, 33);
     assert_true(open_only);
 }
 
