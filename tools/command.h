@@ -17,6 +17,7 @@ device_result_t command_next_ca(apr_pool_t *p, int argc, char **argv);
 device_result_t command_post(apr_pool_t *p, int argc, char **argv);
 device_result_t command_renew(apr_pool_t *p, int argc, char **argv);
 device_result_t command_status(apr_pool_t *p, int argc, char **argv);
+device_result_t command_update(apr_pool_t *p, int argc, char **argv);
 
 /* DEVICE_USAGE with this text. */
 device_result_t command_usage(apr_pool_t *p, const char *text);

@@ -16,6 +16,8 @@
 struct device_http_t {
     CURL *curl;
     const char *ca_file;
+    const char *cert_file; /* NULL: none is presented */
+    const char *key_file;
 };
 
 /* The body as it arrives; grown by doubling, so that a long answer costs no quadratic copying. */
@@ -59,6 +61,12 @@ device_result_t device_http_create(apr_pool_t *p, const char *ca_file, device_ht
     made->ca_file = ca_file;
     *http = made;
     return device_ok();
+}
+
+void device_http_identity(device_http_t *http, const char *cert_file, const char *key_file)
+{
+    http->cert_file = cert_file;
+    http->key_file = key_file;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
@@ -121,6 +129,8 @@ static void set_options(device_http_t *http, const request_t *request, buffer_t 
         curl_easy_setopt(curl, CURLOPT_CAINFO, http->ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* else the system's stay trusted beside */
     }
+    curl_easy_setopt(curl, CURLOPT_SSLCERT, http->cert_file);
+    curl_easy_setopt(curl, CURLOPT_SSLKEY, http->key_file);
     /* every option is set for every request: curl_easy_reset() would leak the cookie engine's file
      * list, and nothing of the request before may stay */
     curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
@@ -248,7 +258,7 @@ device_result_t device_http_login(device_http_t *http, apr_pool_t *p, const char
 
     if (form) {
         /* a handle of its own: a device's requests never see a browser's cookies */
-        device_http_t browser = {curl_easy_init(), http->ca_file};
+        device_http_t browser = {.curl = curl_easy_init(), .ca_file = http->ca_file};
         if (browser.curl == NULL)
             return device_fail(p, DEVICE_LOCAL, "libcurl cannot be started");
         curl_easy_setopt(browser.curl, CURLOPT_COOKIEFILE, "");

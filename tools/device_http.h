@@ -31,6 +31,9 @@ typedef struct device_reply_t {
 /* ca_file: PEM certificates trusted instead of the system's, or NULL. */
 device_result_t device_http_create(apr_pool_t *p, const char *ca_file, device_http_t **http);
 
+/* From here on, present this certificate wherever a server asks for one: PEM files. */
+void device_http_identity(device_http_t *http, const char *cert_file, const char *key_file);
+
 /* Both follow redirects as URL sessions do (307 and 308 keep the method, others become GET).
  * DEVICE_NETWORK if there was no answer; any status is DEVICE_OK. */
 device_result_t device_http_get(device_http_t *http, apr_pool_t *p, const char *url,

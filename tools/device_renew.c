@@ -76,7 +76,7 @@ device_result_t device_renew(device_visit_t *visit, apr_pool_t *p, int force)
     if (r.exit != DEVICE_OK)
         return r;
     device_report_step(&visit->report, "SCEP: the device asks for another certificate with it");
-    r = device_store_new_key(p, &visit->store, &key, &again);
+    r = device_store_new_key(p, &visit->store, 0, &key, &again);
     if (r.exit == DEVICE_OK && again) {
         device_report_line(&visit->report, REPORT_CHECKED,
                            "mdm-identity.new.key is there: an earlier renewal that brought nothing "

@@ -102,16 +102,25 @@ static device_result_t replace_certs(apr_pool_t *p, const char *dir, const char 
     return replace_by_bio(p, dir, name, bio, good);
 }
 
-device_result_t device_store_create(apr_pool_t *p, const char *dir, const char *url,
-                                    const char *name, const mdm_signer_t *identity)
+static device_result_t write_origin(apr_pool_t *p, const char *dir, const char *url,
+                                    const char *name)
 {
-    static const char *const old[] = {NEW_KEY, NEW_CERT, PREVIOUS_KEY, PREVIOUS_CERT, NEXT_CA};
     json_t *origin = json_pack("{s:s, s:s*}", "url", url, "name", name);
     char *text = origin != NULL ? json_dumps(origin, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 
     json_decref(origin);
     if (text == NULL)
         return device_fail(p, DEVICE_LOCAL, "the URL or name of the SCEP server is not text");
+    device_result_t r = replace(p, dir, ORIGIN, apr_pstrcat(p, text, "\n", NULL), strlen(text) + 1);
+    free(text);
+    return r;
+}
+
+device_result_t device_store_create(apr_pool_t *p, const char *dir, const char *url,
+                                    const char *name, const mdm_signer_t *identity)
+{
+    static const char *const old[] = {NEW_KEY, NEW_CERT, PREVIOUS_KEY, PREVIOUS_CERT, NEXT_CA};
+
     for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
         forget(p, dir, old[i]);
     /* the key first: a certificate without a key is worse than a key without a certificate */
@@ -121,8 +130,7 @@ device_result_t device_store_create(apr_pool_t *p, const char *dir, const char *
     if (r.exit == DEVICE_OK)
         r = replace_certs(p, dir, CA, NULL, identity->chain);
     if (r.exit == DEVICE_OK)
-        r = replace(p, dir, ORIGIN, apr_pstrcat(p, text, "\n", NULL), strlen(text) + 1);
-    free(text);
+        r = write_origin(p, dir, url, name);
     return r;
 }
 
@@ -246,13 +254,21 @@ device_result_t device_store_read(apr_pool_t *p, const char *dir, device_store_t
     return read_trusted(p, store);
 }
 
-device_result_t device_store_new_key(apr_pool_t *p, const device_store_t *store, EVP_PKEY **key,
-                                     int *again)
+device_result_t device_store_new_key(apr_pool_t *p, const device_store_t *store, int bits,
+                                     EVP_PKEY **key, int *again)
 {
+    device_result_t r = device_ok();
+
+    if (bits == 0)
+        bits = EVP_PKEY_get_bits(store->identity.key);
     *again = is_there(p, store->dir, NEW_KEY);
-    if (*again)
-        return read_key(p, store->dir, NEW_KEY, key);
-    device_result_t r = device_identity_make_key(p, EVP_PKEY_get_bits(store->identity.key), key);
+    if (*again) {
+        r = read_key(p, store->dir, NEW_KEY, key);
+        if (r.exit != DEVICE_OK || EVP_PKEY_get_bits(*key) == bits)
+            return r;
+        *again = 0;
+    }
+    r = device_identity_make_key(p, bits, key);
     return r.exit == DEVICE_OK ? replace_key(p, store->dir, NEW_KEY, *key) : r;
 }
 
@@ -308,6 +324,14 @@ device_result_t device_store_renewed(apr_pool_t *p, const device_store_t *store,
     if (r.exit == DEVICE_OK && rolled_over(store, identity->chain))
         forget(p, store->dir, NEXT_CA);
     return r;
+}
+
+device_result_t device_store_updated(apr_pool_t *p, const device_store_t *store, const char *url,
+                                     const char *name, const mdm_signer_t *identity)
+{
+    device_result_t r = write_origin(p, store->dir, url, name);
+
+    return r.exit == DEVICE_OK ? device_store_renewed(p, store, identity) : r;
 }
 
 device_result_t device_store_next_ca(apr_pool_t *p, const device_store_t *store,

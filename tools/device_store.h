@@ -30,15 +30,19 @@ device_result_t device_store_create(apr_pool_t *p, const char *dir, const char *
 device_result_t device_store_read(apr_pool_t *p, const char *dir, device_store_t *store);
 
 /* The key for a renewal, which is kept in mdm-identity.new.key before anything is sent: if the
- * reply is lost, the next renewal sends the same request, and gets the same certificate. *again: it
- * was there. */
-device_result_t device_store_new_key(apr_pool_t *p, const device_store_t *store, EVP_PKEY **key,
-                                     int *again);
+ * reply is lost, the next renewal sends the same request, and gets the same certificate. bits: 0
+ * for as many as the identity has. *again: it was there. */
+device_result_t device_store_new_key(apr_pool_t *p, const device_store_t *store, int bits,
+                                     EVP_PKEY **key, int *again);
 
 /* The renewal succeeded, with that key. The identity of before becomes mdm-identity.previous.pem
  * and .key; what follows is one rename each, and read() ends what broke off in between. */
 device_result_t device_store_renewed(apr_pool_t *p, const device_store_t *store,
                                      const mdm_signer_t *identity);
+
+/* The same after an update, whose profile may name another SCEP server. */
+device_result_t device_store_updated(apr_pool_t *p, const device_store_t *store, const char *url,
+                                     const char *name, const mdm_signer_t *identity);
 
 /* Trust these CA certificates, too: mdm-next-ca.pem. */
 device_result_t device_store_next_ca(apr_pool_t *p, const device_store_t *store,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "device_enrollment.h"
 #include "device_identity.h"
 #include "device_profile.h"
 #include "device_store.h"
@@ -247,8 +248,9 @@ static device_result_t scep(device_walk_t *walk, apr_pool_t *p, const round_t *r
 }
 
 /* The payloads out of the enrollment profile, decrypted if need be. */
-static device_result_t open_payloads(device_walk_t *walk, apr_pool_t *p, const mdm_plist_t *root,
-                                     const mdm_signer_t *identity, mdm_plist_t **payloads)
+static device_result_t open_payloads(device_walk_t *walk, apr_pool_t *p, const char *name,
+                                     const mdm_plist_t *root, const mdm_signer_t *identity,
+                                     mdm_plist_t **payloads)
 {
     const char *encrypted = NULL, *xml, *cipher;
     apr_size_t encrypted_len = 0, len;
@@ -267,7 +269,7 @@ static device_result_t open_payloads(device_walk_t *walk, apr_pool_t *p, const m
     r = device_cms_decrypt(p, identity->cert, identity->key, encrypted, encrypted_len, &xml, &len,
                            &cipher);
     if (r.exit == DEVICE_OK)
-        r = keep(walk, p, "phase3.payloads.plist", xml, len);
+        r = keep(walk, p, apr_pstrcat(p, name, ".payloads.plist", NULL), xml, len);
     if (r.exit != DEVICE_OK)
         return r;
     device_report_line(&walk->report, REPORT_CHECKED, "encrypted to this device's identity, %s",
@@ -278,19 +280,30 @@ static device_result_t open_payloads(device_walk_t *walk, apr_pool_t *p, const m
     return r;
 }
 
-static device_result_t phase3(device_walk_t *walk, apr_pool_t *p, const device_facts_t *facts,
-                              const device_service_t *service, const mdm_signer_t *identity,
-                              mdm_plist_t **payloads, device_mdm_t *mdm)
+/* An enrollment profile, as a device reads it. */
+typedef struct delivery_t {
+    const char *identifier; /* PayloadIdentifier */
+    mdm_plist_t *payloads;
+    device_mdm_t mdm;
+} delivery_t;
+
+/* name: "phase3" or "update". */
+static device_result_t phase3(device_walk_t *walk, apr_pool_t *p, const char *name,
+                              const device_facts_t *facts, const device_service_t *service,
+                              const mdm_signer_t *identity, delivery_t *delivery)
 {
     mdm_plist_t *root = NULL;
+    const device_mdm_t *mdm = &delivery->mdm;
+    mdm_plist_t **payloads = &delivery->payloads;
 
-    device_report_step(&walk->report, "Phase 3: the device comes back with its new identity");
     device_result_t r =
-        post_attributes(walk, p, facts, service, "phase3", identity, EVP_sha256(), &root);
+        post_attributes(walk, p, facts, service, name, identity, EVP_sha256(), &root);
     if (r.exit == DEVICE_OK)
-        r = open_payloads(walk, p, root, identity, payloads);
+        r = open_payloads(walk, p, name, root, identity, payloads);
     if (r.exit == DEVICE_OK)
-        r = device_profile_payloads(p, *payloads, mdm);
+        r = device_profile_payloads(p, *payloads, &delivery->mdm);
+    if (r.exit == DEVICE_OK)
+        delivery->identifier = mdm_plist_string(mdm_plist_get(root, "PayloadIdentifier"));
     if (r.exit == DEVICE_OK) {
         device_report_line(&walk->report, REPORT_CHECKED,
                            "%" APR_SIZE_T_FMT " payloads: %" APR_SIZE_T_FMT
@@ -316,13 +329,17 @@ static void show(device_walk_t *walk, apr_pool_t *p, mdm_plist_t *payloads)
     device_report_text(&walk->report, xml != NULL ? xml : "(out of memory)\n");
 }
 
+/* What renew and update need later. */
 static device_result_t store(device_walk_t *walk, apr_pool_t *p,
-                             const device_scep_payload_t *payload, const mdm_signer_t *identity)
+                             const device_scep_payload_t *payload, const mdm_signer_t *identity,
+                             const device_enrollment_t *enrollment)
 {
     if (walk->keep_keys)
         return device_ok();
     device_result_t r =
         device_store_create(p, walk->identity_dir, payload->url, payload->name, identity);
+    if (r.exit == DEVICE_OK)
+        r = device_enrollment_write(p, walk->identity_dir, enrollment);
     if (r.exit == DEVICE_OK) {
         device_report_line(&walk->report, REPORT_STORED, "%s/mdm-identity.pem and .key",
                            walk->identity_dir);
@@ -344,9 +361,8 @@ device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_fac
                                    "scep2", 1};
     device_service_t service;
     device_scep_payload_t payload;
-    device_mdm_t mdm;
     mdm_signer_t identity, mdm_identity;
-    mdm_plist_t *payloads = NULL;
+    delivery_t delivery = {NULL, NULL, {0}};
 
     walk->report.step = 0;
     device_result_t r = in_step(p, "phase 1", phase1(walk, p, &service));
@@ -358,13 +374,123 @@ device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_fac
     r = in_step(p, "SCEP after phase 2", scep(walk, p, &first, &payload, &identity));
     if (r.exit != DEVICE_OK || walk->stop == DEVICE_STOP_SCEP)
         return r;
-    r = in_step(p, "phase 3", phase3(walk, p, facts, &service, &identity, &payloads, &mdm));
+    device_report_step(&walk->report, "Phase 3: the device comes back with its new identity");
+    r = in_step(p, "phase 3", phase3(walk, p, "phase3", facts, &service, &identity, &delivery));
     if (r.exit == DEVICE_OK && walk->stop != DEVICE_STOP_PHASE3) {
-        r = in_step(p, "SCEP after phase 3", scep(walk, p, &second, &mdm.identity, &mdm_identity));
+        r = in_step(p, "SCEP after phase 3",
+                    scep(walk, p, &second, &delivery.mdm.identity, &mdm_identity));
         if (r.exit == DEVICE_OK)
-            r = store(walk, p, &mdm.identity, &mdm_identity);
+            r = store(walk, p, &delivery.mdm.identity, &mdm_identity,
+                      &(device_enrollment_t){identity, service.url, service.attributes,
+                                             delivery.identifier, walk->user, walk->shape, *facts});
     }
     if (r.exit == DEVICE_OK)
-        show(walk, p, payloads);
+        show(walk, p, delivery.payloads);
+    return r;
+}
+
+/* --- update --- */
+
+/* What to do about an answer of mod_mdm_enroll's, known by its text for the user. */
+static const char *hint_for(apr_pool_t *p, const char *reason)
+{
+    static const char *const again =
+        "no update is possible any more: mdm-device enroll begins anew";
+    static const char *const user =
+        "MDMEnrollRequire and the directory are asked again at an update";
+    static const struct {
+        mdm_message_t message;
+        const char *hint;
+    } hints[] = {
+        {MDM_MSG_ENROLLMENT_STATE,
+         "the clock of this machine is behind that of the message before, "
+         "or both are of one second"},
+        {MDM_MSG_SIGNER_EXPIRED,
+         "the identity of the enrollment ended longer ago than MDMEnrollRenewalGrace"},
+        {MDM_MSG_CERTIFICATE_REVOKED, again},
+        {MDM_MSG_CERTIFICATE_UNKNOWN, again},
+        {MDM_MSG_UPDATE_TERMS, "the server's log names what was changed (MDM0331)"},
+        {MDM_MSG_UPDATE_TOO_MANY, "an enrollment gets ten profiles a day"},
+        {MDM_MSG_POLICY_REFUSED, user},
+        {MDM_MSG_DIRECTORY_NO_USER, user},
+    };
+
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        if (strstr(reason, mdm_result_make(p, hints[i].message, "%s", "").user) != NULL)
+            return hints[i].hint;
+    return NULL;
+}
+
+/* A profile of another name would be put beside the old one, which a device refuses here. */
+static device_result_t same_profile(device_walk_t *walk, apr_pool_t *p, const char *before,
+                                    const char *now)
+{
+    if (strcmp(before, now) != 0)
+        return device_fail(p, DEVICE_UNACCEPTABLE, "PayloadIdentifier is \"%s\", wanted \"%s\"",
+                           now, before);
+    device_report_line(&walk->report, REPORT_CHECKED,
+                       "the PayloadIdentifier is that of the profile installed");
+    return device_ok();
+}
+
+static device_result_t take_identity(device_walk_t *walk, apr_pool_t *p,
+                                     const device_scep_payload_t *payload, device_store_t *kept)
+{
+    const scep_server_t server = {walk->http,    &walk->report, walk->save_dir,
+                                  "update.scep", payload->url,  payload->name};
+    mdm_signer_t identity;
+    EVP_PKEY *key = NULL;
+    int again;
+
+    device_report_step(&walk->report,
+                       "SCEP: the device gets a new identity that the MDM server sees");
+    device_result_t r = device_store_new_key(p, kept, payload->key_size, &key, &again);
+    if (r.exit == DEVICE_OK)
+        r = scep_client_enroll(&server, p, payload, key, &identity);
+    if (r.exit == DEVICE_OK)
+        r = device_store_updated(p, kept, payload->url, payload->name, &identity);
+    if (r.exit != DEVICE_OK)
+        return r;
+    const char *serial = mdm_x509_serial(p, identity.cert);
+    device_report_line(&walk->report, REPORT_STORED,
+                       "%s/mdm-identity.pem and .key: serial %s; the old ones are "
+                       "mdm-identity.previous.pem and .key",
+                       walk->identity_dir, serial);
+    device_report_fact(&walk->report, "new_serial", serial);
+    return r;
+}
+
+device_result_t device_walk_update(device_walk_t *walk, apr_pool_t *p, const char *os_version)
+{
+    device_enrollment_t enrollment;
+    device_service_t service;
+    device_store_t kept;
+    delivery_t delivery = {NULL, NULL, {0}};
+    device_result_t r = device_enrollment_read(p, walk->identity_dir, &enrollment);
+
+    if (r.exit == DEVICE_OK)
+        r = device_store_read(p, walk->identity_dir, &kept);
+    if (r.exit != DEVICE_OK)
+        return r;
+    walk->user = enrollment.user;
+    walk->shape = enrollment.shape;
+    if (os_version != NULL)
+        enrollment.facts.os_version = os_version;
+    service = (device_service_t){enrollment.url, enrollment.attributes, NULL};
+    device_report_step(&walk->report,
+                       "Update: the device comes back with the identity that it enrolled with");
+    device_report_fact(&walk->report, "serial", mdm_x509_serial(p, kept.identity.cert));
+    r = in_step(
+        p, "update",
+        phase3(walk, p, "update", &enrollment.facts, &service, &enrollment.identity, &delivery));
+    if (r.exit == DEVICE_REFUSED)
+        r.hint = hint_for(p, r.reason);
+    if (r.exit == DEVICE_OK)
+        r = same_profile(walk, p, enrollment.identifier, delivery.identifier);
+    if (r.exit == DEVICE_OK)
+        r = in_step(p, "SCEP after the update",
+                    take_identity(walk, p, &delivery.mdm.identity, &kept));
+    if (r.exit == DEVICE_OK)
+        show(walk, p, delivery.payloads);
     return r;
 }

@@ -57,4 +57,9 @@ typedef struct device_walk_t {
 /* Enroll once. p may be cleared between walks. */
 device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_facts_t *facts);
 
+/* Come back for an update, with what walk->identity_dir has of an enrollment, saying os_version
+ * unless it is NULL; the new identity for the MDM server is stored there, and the one before it
+ * kept. Of the walk, what is about a login is not used. */
+device_result_t device_walk_update(device_walk_t *walk, apr_pool_t *p, const char *os_version);
+
 #endif

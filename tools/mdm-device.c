@@ -11,7 +11,7 @@
 
 static const char usage_text[] =
     "Usage: mdm-device enroll URL --user NAME --identity DIR [option ...]\n"
-    "       mdm-device renew|status|next-ca DIR [option ...]\n"
+    "       mdm-device update|renew|status|next-ca DIR [option ...]\n"
     "       mdm-device post URL FILE [option ...]\n"
     "       mdm-device make-ca DIR\n"
     "       mdm-device COMMAND --help | --help | --version\n"
@@ -19,6 +19,7 @@ static const char usage_text[] =
     "A simulated Apple device, for administrators to test their own enrollment server.\n"
     "\n"
     "  enroll    sign in and walk through the enrollment as a device does\n"
+    "  update    come back for the enrollment profile as it is now\n"
     "  renew     renew the identity that enroll stored, by SCEP\n"
     "  status    say whether that identity is live, revoked or expired\n"
     "  next-ca   ask which CA will follow, and trust it\n"
@@ -34,7 +35,8 @@ static int run(apr_pool_t *p, int argc, char **argv)
 {
     static const command_t commands[] = {{"enroll", command_enroll}, {"renew", command_renew},
                                          {"status", command_status}, {"next-ca", command_next_ca},
-                                         {"post", command_post},     {"make-ca", command_make_ca}};
+                                         {"post", command_post},     {"make-ca", command_make_ca},
+                                         {"update", command_update}};
     const command_t *command = NULL;
 
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)

@@ -270,18 +270,17 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
 }
 
 /* Who signed. Whose certificate ended within the grace is let through as "late": for an update, and
- * for nothing else. It is judged as of its last second, so that everything but its end holds. */
+ * for nothing else. */
 static mdm_result_t judge(mdm_turn_t *turn)
 {
     const mdm_trust_t *trust = turn->settings->trust;
-    apr_int64_t end = mdm_x509_not_after(turn->signer);
+    apr_int64_t grace = turn->settings->renewal_grace;
     mdm_result_t r = mdm_trust_judge(trust, turn->p, turn->signer, turn->now, &turn->issuer);
 
-    if (r.message != MDM_MSG_SIGNER_EXPIRED || end >= turn->now ||
-        end < turn->now - turn->settings->renewal_grace)
+    if (r.message != MDM_MSG_SIGNER_EXPIRED || grace == 0)
         return r;
     turn->late = r;
-    return mdm_trust_judge(trust, turn->p, turn->signer, end, &turn->issuer);
+    return mdm_trust_judge_late(trust, turn->p, turn->signer, turn->now, grace, &turn->issuer);
 }
 
 mdm_result_t mdm_ota_device(apr_pool_t *p, const mdm_ota_settings_t *settings,

@@ -205,6 +205,7 @@ typedef struct subject_t {
     X509 *cert;
     EVP_PKEY *key; /* owned by cert; NULL if it cannot be decoded */
     const char *who;
+    apr_int64_t grace; /* seconds after its end */
 } subject_t;
 
 static int is_anchor(const mdm_trust_t *trust, const subject_t *s)
@@ -263,14 +264,16 @@ static int is_ca(X509 *cert)
 static mdm_result_t check_dates(apr_pool_t *p, const subject_t *s, const anchor_t *issuer,
                                 apr_int64_t now)
 {
-    if (now < mdm_x509_not_before(s->cert) || now > mdm_x509_not_after(s->cert)) {
+    apr_int64_t end = now - s->grace; /* what is still good must not have ended before */
+
+    if (now < mdm_x509_not_before(s->cert) || end > mdm_x509_not_after(s->cert)) {
         return mdm_result_make(p, MDM_MSG_SIGNER_EXPIRED, "%s is not valid now: %s", s->who,
-                               now > mdm_x509_not_after(s->cert) ? "expired" : "not yet");
+                               end > mdm_x509_not_after(s->cert) ? "expired" : "not yet");
     }
-    if (now < issuer->not_before || now > issuer->not_after) {
+    if (now < issuer->not_before || end > issuer->not_after) {
         return mdm_result_make(p, MDM_MSG_SIGNER_EXPIRED,
                                "the identity CA itself is not valid now: %s; judging %s",
-                               now > issuer->not_after ? "expired" : "not yet", s->who);
+                               end > issuer->not_after ? "expired" : "not yet", s->who);
     }
     return mdm_result_ok();
 }
@@ -323,15 +326,16 @@ static mdm_result_t judge(const mdm_trust_t *trust, apr_pool_t *p, const subject
     return r;
 }
 
-mdm_result_t mdm_trust_judge(const mdm_trust_t *trust, apr_pool_t *p, X509 *cert, apr_int64_t now,
-                             mdm_issuer_t *issuer)
+mdm_result_t mdm_trust_judge_late(const mdm_trust_t *trust, apr_pool_t *p, X509 *cert,
+                                  apr_int64_t now, apr_int64_t grace, mdm_issuer_t *issuer)
 {
     const char *fingerprint = mdm_x509_fingerprint(p, cert);
     const char *name = mdm_x509_issuer(p, cert);
     subject_t s = {.cert = cert,
                    .key = X509_get0_pubkey(cert),
                    .who = apr_psprintf(p, "certificate %s of issuer %s", fingerprint,
-                                       mdm_result_quote_text(p, name))};
+                                       mdm_result_quote_text(p, name)),
+                   .grace = grace};
 
     if (strlen(fingerprint) != FINGERPRINT_DIGITS)
         return mdm_sha256_failed(p);
@@ -340,4 +344,10 @@ mdm_result_t mdm_trust_judge(const mdm_trust_t *trust, apr_pool_t *p, X509 *cert
     mdm_result_t r = judge(trust, p, &s, now, issuer);
     ERR_clear_error();
     return r;
+}
+
+mdm_result_t mdm_trust_judge(const mdm_trust_t *trust, apr_pool_t *p, X509 *cert, apr_int64_t now,
+                             mdm_issuer_t *issuer)
+{
+    return mdm_trust_judge_late(trust, p, cert, now, 0, issuer);
 }

@@ -56,4 +56,8 @@ int mdm_trust_is_denied(const mdm_trust_t *trust, const char *fingerprint);
 mdm_result_t mdm_trust_judge(const mdm_trust_t *trust, apr_pool_t *p, X509 *cert, apr_int64_t now,
                              mdm_issuer_t *issuer);
 
+/* The same, where an identity and its CA may have ended up to grace seconds ago. */
+mdm_result_t mdm_trust_judge_late(const mdm_trust_t *trust, apr_pool_t *p, X509 *cert,
+                                  apr_int64_t now, apr_int64_t grace, mdm_issuer_t *issuer);
+
 #endif

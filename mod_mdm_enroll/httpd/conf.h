@@ -34,6 +34,7 @@ typedef enum {
     MDM_ENDPOINT_CA,
     MDM_ENDPOINT_CRL,
     MDM_ENDPOINT_DIRECT,
+    MDM_ENDPOINT_UPDATE,
     MDM_ENDPOINT_COUNT
 } mdm_endpoint_t;
 

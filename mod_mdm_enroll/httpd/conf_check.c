@@ -182,7 +182,8 @@ static void check_endpoints(mdm_check_t *check, const mdm_server_conf_t *conf)
         mdm_endpoint_t one, needs;
     } rules[] = {{MDM_ENDPOINT_PROFILE, MDM_ENDPOINT_DEVICE},
                  {MDM_ENDPOINT_DEVICE, MDM_ENDPOINT_SCEP},
-                 {MDM_ENDPOINT_DIRECT, MDM_ENDPOINT_SCEP}};
+                 {MDM_ENDPOINT_DIRECT, MDM_ENDPOINT_SCEP},
+                 {MDM_ENDPOINT_UPDATE, MDM_ENDPOINT_DEVICE}};
     apr_size_t i;
 
     for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

@@ -479,7 +479,7 @@ static const char *set_lifetime(cmd_parms *cmd, void *dir, const char *value)
 
 const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE1("MDMEnrollEndpoint", mdm_conf_set_endpoint, NULL, RSRC_CONF | ACCESS_CONF,
-                  "profile, device, scep, ca, crl, direct: what this <Location> is"),
+                  "profile, device, scep, ca, crl, direct, update: what this <Location> is"),
     AP_INIT_TAKE1(
         "MDMEnrollStore", set_store, NULL, RSRC_CONF,
         "sqlite3:/absolute/path or pgsql:conninfo: the database; in quotes if it has blanks"),

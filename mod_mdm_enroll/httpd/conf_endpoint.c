@@ -13,7 +13,7 @@ static const struct {
     [MDM_ENDPOINT_NONE] = {"", 0},         [MDM_ENDPOINT_PROFILE] = {"profile", 0},
     [MDM_ENDPOINT_DEVICE] = {"device", 0}, [MDM_ENDPOINT_SCEP] = {"scep", 1},
     [MDM_ENDPOINT_CA] = {"ca", 1},         [MDM_ENDPOINT_CRL] = {"crl", 1},
-    [MDM_ENDPOINT_DIRECT] = {"direct", 0},
+    [MDM_ENDPOINT_DIRECT] = {"direct", 0}, [MDM_ENDPOINT_UPDATE] = {"update", 0},
 };
 
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint)

@@ -38,7 +38,8 @@ static int secure(request_rec *r, mdm_endpoint_t endpoint)
     const mdm_site_t *site = mdm_conf_server(r->server)->site;
 
     return site &&
-           (mdm_endpoint_is_plain(endpoint) || site->base_url || ap_ssl_conn_is_ssl(r->connection));
+           (mdm_endpoint_is_plain(endpoint) ||
+            (site->paths[endpoint] && (site->base_url || ap_ssl_conn_is_ssl(r->connection))));
 }
 
 int mdm_endpoint_store(request_rec *r)
@@ -74,9 +75,17 @@ static void remember(request_rec *r)
     ap_set_module_config(r->request_config, &mdm_enroll_module, apr_pstrdup(r->pool, r->user));
 }
 
+/* Who comes there is somebody whom httpd authenticated. */
+static int asks_for_user(request_rec *r)
+{
+    mdm_endpoint_t endpoint = endpoint_of(r);
+
+    return is_for_people(endpoint) || endpoint == MDM_ENDPOINT_UPDATE;
+}
+
 int mdm_endpoint_remember(request_rec *r)
 {
-    if (is_for_people(endpoint_of(r)) && r->user && !named_by_certificate(r))
+    if (asks_for_user(r) && r->user && !named_by_certificate(r))
         remember(r);
     return DECLINED;
 }
@@ -85,7 +94,7 @@ int mdm_endpoint_remember_certificate(request_rec *r)
 {
     const char *verified;
 
-    if (!is_for_people(endpoint_of(r)) || !r->user || !named_by_certificate(r))
+    if (!asks_for_user(r) || !r->user || !named_by_certificate(r))
         return DECLINED;
     verified = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, "SSL_CLIENT_VERIFY");
     if (verified && !strcmp(verified, "SUCCESS"))
@@ -151,6 +160,8 @@ static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
         return mdm_endpoint_crl(call);
     case MDM_ENDPOINT_DIRECT:
         return mdm_endpoint_direct(call);
+    case MDM_ENDPOINT_UPDATE:
+        return mdm_endpoint_update(call);
     default:
         return DECLINED;
     }
@@ -253,10 +264,11 @@ int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_repl
 {
     request_rec *r = call->r;
     const mdm_device_t *device = facts->device;
-    const char *direct = endpoint_of(r) == MDM_ENDPOINT_DIRECT ? "direct" : NULL;
-    const char *about;
+    const char *about, *phase = facts->phase ? apr_itoa(r->pool, facts->phase) : NULL;
 
-    mdm_http_variable(r, "MDM_PHASE", facts->phase ? apr_itoa(r->pool, facts->phase) : direct);
+    if (!phase && endpoint_of(r) != MDM_ENDPOINT_PROFILE && endpoint_of(r) != MDM_ENDPOINT_DEVICE)
+        phase = mdm_endpoint_name(endpoint_of(r));
+    mdm_http_variable(r, "MDM_PHASE", phase);
     mdm_http_variable(r, "MDM_ENROLLMENT", facts->enrollment);
     mdm_http_variable(r, "MDM_USER", facts->user);
     mdm_http_device(r, device);
@@ -266,8 +278,8 @@ int mdm_endpoint_reply(mdm_call_t *call, mdm_result_t result, const mdm_ota_repl
     about = device ? apr_psprintf(r->pool, ", UDID %s, serial %s, product %s", device->udid,
                                   device->serial, mdm_result_quote_text(r->pool, device->product))
                    : "";
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "%s: %s%senrollment %s, user %s%s",
-                  direct ? direct : apr_psprintf(r->pool, "phase %d", facts->phase), facts->event,
-                  *facts->event ? ": " : "", facts->enrollment, facts->user, about);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "%s%s: %s%senrollment %s, user %s%s",
+                  facts->phase ? "phase " : "", phase, facts->event, *facts->event ? ": " : "",
+                  facts->enrollment, facts->user, about);
     return mdm_http_send(r, MDM_PROFILE_TYPE, reply->body, reply->len);
 }

@@ -159,7 +159,7 @@ int mdm_http_send(request_rec *r, const char *type, const char *body, apr_size_t
 }
 
 /* Returning OK, not HTTP_FORBIDDEN, keeps ErrorDocument from replacing what the device shows. */
-static int send_json(request_rec *r, const char *code, const char *message)
+static int send_json(request_rec *r, int status, const char *code, const char *message)
 {
     json_t *object = json_pack("{s:s, s:s}", "code", code, "message", message);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -168,8 +168,8 @@ static int send_json(request_rec *r, const char *code, const char *message)
     json_decref(object);
     free(text);
     if (!body)
-        return HTTP_FORBIDDEN;
-    r->status = HTTP_FORBIDDEN;
+        return status;
+    r->status = status;
     return mdm_http_send(r, "application/json", body, strlen(body));
 }
 
@@ -203,7 +203,10 @@ int mdm_http_refuse(request_rec *r, mdm_result_t result)
     const char *code = tell(r, &result);
 
     mdm_http_drain(r);
-    return result.kind == MDM_REFUSED ? send_json(r, code, result.user) : status_of(r, &result);
+    if (result.kind != MDM_REFUSED)
+        return status_of(r, &result);
+    return send_json(r, result.message == MDM_MSG_UPDATE_UNKNOWN ? HTTP_NOT_FOUND : HTTP_FORBIDDEN,
+                     code, result.user);
 }
 
 int mdm_http_refuse_page(request_rec *r, mdm_result_t result)

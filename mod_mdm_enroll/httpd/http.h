@@ -29,7 +29,8 @@ void mdm_http_drain(request_rec *r);
 int mdm_http_send(request_rec *r, const char *type, const char *body, apr_size_t len);
 
 /* Log a refusal, drain the body and answer: 403 with JSON, the only form that Apple devices show to
- * their user; every other status by way of ErrorDocument. Returns what the handler is to return. */
+ * their user, or 404 with JSON for a device that is not known; every other status by way of
+ * ErrorDocument. Returns what the handler is to return. */
 int mdm_http_refuse(request_rec *r, mdm_result_t result);
 
 /* The same for a browser: 403 is httpd's own page with the text in it, or ErrorDocument. */

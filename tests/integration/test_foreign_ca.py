@@ -77,8 +77,14 @@ def test_walk(walk, server):
 
 
 def test_again_with_the_same_certificate(walk):
-    walk.certify().deliver()
-    walk.take(walk.enrolled_with).refused("ENROLLMENT_STATE")
+    """A copy is one too many; a message of later is an update, which is encrypted to that
+    certificate and says the same."""
+    message = walk.certify().phase3_message()
+    walk.deliver(message=message)
+    walk.refused("ENROLLMENT_STATE", message=message)
+    walk.age().deliver()
+    assert walk.scep_url == walk.server.url
+    assert walk.row() == ("delivered", walk.enrolled_with.fingerprint)
 
 
 def test_pinned_at_first_use(walk, handmade):

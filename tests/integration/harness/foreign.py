@@ -300,12 +300,12 @@ class ForeignWalk(Walk):
             f"'{self.device.udid}'")
         return row
 
-    def refused(self, message):
+    def refused(self, why, message=None):
         """Phase 3 is refused so, and changes nothing."""
-        self.site.expect(message)
+        self.site.expect(why)
         with unchanged(self.site.database):
-            response = self.post(self.phase3_message(), phase=3)
-        assert (response.status, response.json()["code"]) == (403, ID[message])
+            response = self.post(message or self.phase3_message(), phase=3)
+        assert (response.status, response.json()["code"]) == (403, ID[why])
         return self
 
     def own_certificate(self):

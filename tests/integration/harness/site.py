@@ -293,15 +293,31 @@ class Walk:
         self.identity = self.site.world.maker.store(certificate_, request.key)
         return self
 
+    # --- updates -----------------------------------------------------------------------------
+
+    def age(self, seconds=100):
+        """Let its time pass: what was answered last was signed, and the profile made, long ago."""
+        self.site.database.execute(
+            f"UPDATE enrollment SET signed_at = signed_at - {seconds} WHERE udid = "
+            f"'{self.device.udid}' AND signed_at > 0")
+        return self
+
+    def update(self, **options):
+        """Come back with the identity of the enrollment."""
+        self.identity = self.enrolled_with
+        return self.deliver(**options)
+
     # --- phase 3 -------------------------------------------------------------------------------
 
     def phase3_message(self, **options):
         return self.device.message(signer=self.identity, **({"md": "sha256"} | options))
 
-    def deliver(self, **options):
+    def deliver(self, message=None, **options):
         """The final profile; its payloads are decrypted."""
-        self.verified[3], self.profile = opened(
-            self.post(self.phase3_message(**options), phase=3), self.root_file)
+        return self.take_profile(self.post(message or self.phase3_message(**options), phase=3))
+
+    def take_profile(self, response):
+        self.verified[3], self.profile = opened(response, self.root_file)
         self.encrypted = self.profile["EncryptedPayloadContent"]
         self.payloads = plistlib.loads(cms.decrypt(self.encrypted, self.identity))
         self.scep_payload = self.payload("com.apple.security.scep")
