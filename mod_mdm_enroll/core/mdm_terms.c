@@ -57,6 +57,11 @@ static const char *escaped(apr_pool_t *p, const char *value)
     return text;
 }
 
+const char *mdm_terms_line(apr_pool_t *p, const char *key, const char *value)
+{
+    return apr_pstrcat(p, key, ": ", escaped(p, value), "\n", NULL);
+}
+
 const char *mdm_terms_of_payload(apr_pool_t *p, const char *identifier, const mdm_plist_t *payload)
 {
     const char *terms = "";
@@ -64,7 +69,7 @@ const char *mdm_terms_of_payload(apr_pool_t *p, const char *identifier, const md
     for (int i = 0; mdm_terms_keys[i] != NULL; i++) {
         const char *value = value_of(p, identifier, payload, mdm_terms_keys[i]);
         if (value != NULL)
-            terms = apr_pstrcat(p, terms, mdm_terms_keys[i], ": ", escaped(p, value), "\n", NULL);
+            terms = apr_pstrcat(p, terms, mdm_terms_line(p, mdm_terms_keys[i], value), NULL);
     }
     return terms;
 }

@@ -32,6 +32,9 @@ const char *mdm_terms_of_payload(apr_pool_t *p, const char *identifier, const md
 mdm_result_t mdm_terms_of_payloads(apr_pool_t *p, const char *identifier, const char *xml,
                                    apr_size_t len, const char **terms);
 
+/* The line of one key. */
+const char *mdm_terms_line(apr_pool_t *p, const char *key, const char *value);
+
 /* The value of a key as it stands in the text; NULL if it is not in it. */
 const char *mdm_terms_value(apr_pool_t *p, const char *terms, const char *key);
 

@@ -75,6 +75,7 @@ typedef enum {
     MDM_SET_IDENTITY_CA,
     MDM_SET_NOTIFY,
     MDM_SET_RENEWAL_GRACE,
+    MDM_SET_ALLOW_CHANGE,
     MDM_SET_COUNT
 } mdm_set_t;
 
@@ -177,8 +178,9 @@ typedef struct mdm_server_conf_t {
     const char *ra_certificate;
     const char *ra_key;
     const char *next_ca;
-    apr_int64_t renewal;       /* seconds; 0: off */
-    apr_int64_t renewal_grace; /* the same */
+    apr_int64_t renewal;                 /* seconds; 0: off */
+    apr_int64_t renewal_grace;           /* the same */
+    apr_array_header_t *allowed_changes; /* const char *: of mdm_terms_keys, or "all"; or NULL */
     unsigned int scep_allow;
     const char *crl_url;           /* "": none */
     apr_array_header_t *alt_names; /* mdm_alt_name_t */
@@ -253,6 +255,7 @@ const char *mdm_conf_set_ca(cmd_parms *cmd, void *dir, const char *certificate, 
 const char *mdm_conf_set_ra(cmd_parms *cmd, void *dir, const char *certificate, const char *key);
 const char *mdm_conf_set_next_ca(cmd_parms *cmd, void *dir, const char *name);
 const char *mdm_conf_set_renewal(cmd_parms *cmd, void *dir, const char *value);
+const char *mdm_conf_set_allow_change(cmd_parms *cmd, void *dir, const char *name);
 const char *mdm_conf_set_renewal_grace(cmd_parms *cmd, void *dir, const char *value);
 const char *mdm_conf_set_scep_allow(cmd_parms *cmd, void *dir, const char *name);
 const char *mdm_conf_set_crl_url(cmd_parms *cmd, void *dir, const char *url);
@@ -339,6 +342,15 @@ void mdm_conf_make_issuer(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
 /* The check once more, in post_config of a start: keys that are encrypted or in a token are asked
  * for now, and only now is it sure that httpd is meant to start. */
 int mdm_conf_check_keys(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server);
+
+/* How many values, in so many databases, the configuration changes for devices that are enrolled
+ * already though no update can (mdm_terms.h); each is told, as what stops a start (fatal) or as an
+ * error. Whatever MDMEnrollAllowChange names is none. */
+int mdm_conf_check_terms(apr_pool_t *ptemp, server_rec *main_server, int fatal);
+
+/* In a process that was made for a question to kernel or database: become the user that httpd's
+ * children run as. 1 if it is that user now. */
+int mdm_conf_become_user(void);
 
 /* Hook post_config, after mod_ssl's: signers; and what an administrator should know. */
 int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server);

@@ -280,6 +280,14 @@ static int testing(void)
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 }
 
+int mdm_conf_become_user(void)
+{
+    if (geteuid() != 0 || !ap_unixd_config.user_name)
+        return 1;
+    return initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) == 0 &&
+           setgid(ap_unixd_config.group_id) == 0 && setuid(ap_unixd_config.user_id) == 0;
+}
+
 /* Whether the user that httpd's children run as may use a path so. It is asked of the kernel by a
  * process that is that user: groups and access lists count, too. What cannot be asked is not
  * judged. */
@@ -294,8 +302,7 @@ static int may_use(const char *path, int mode)
         return access(path, mode) == 0;
     child = fork();
     if (child == 0) {
-        if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) != 0 ||
-            setgid(ap_unixd_config.group_id) != 0 || setuid(ap_unixd_config.user_id) != 0)
+        if (!mdm_conf_become_user())
             _exit(0);
         _exit(access(path, mode) == 0 ? 0 : 1);
     }
@@ -495,7 +502,8 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
     else if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         time = MDM_KEYS_LOOK;
     if (check_all(p, ptemp, main_server, time))
-        return OK;
+        return testing() && mdm_conf_check_terms(ptemp, main_server, 1) ? HTTP_INTERNAL_SERVER_ERROR
+                                                                        : OK;
     /* "httpd -k stop" must stop a server whatever has become of its files, so only the test ends
      * here: a start does in post_config. */
     mdm_conf_server(main_server)->broken = 1;

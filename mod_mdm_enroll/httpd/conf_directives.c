@@ -65,6 +65,7 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_NEXT_CA, next_ca);
     INHERIT(MDM_SET_RENEWAL, renewal);
     INHERIT(MDM_SET_RENEWAL_GRACE, renewal_grace);
+    INHERIT(MDM_SET_ALLOW_CHANGE, allowed_changes);
     INHERIT(MDM_SET_SCEP_ALLOW, scep_allow);
     INHERIT(MDM_SET_CRL_URL, crl_url);
     INHERIT(MDM_SET_ALT_NAME, alt_names);
@@ -480,6 +481,9 @@ static const char *set_lifetime(cmd_parms *cmd, void *dir, const char *value)
 const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE1("MDMEnrollEndpoint", mdm_conf_set_endpoint, NULL, RSRC_CONF | ACCESS_CONF,
                   "profile, device, scep, ca, crl, direct, update: what this <Location> is"),
+    AP_INIT_ITERATE("MDMEnrollAllowChange", mdm_conf_set_allow_change, NULL, RSRC_CONF,
+                    "all, or keys of com.apple.mdm that may change though no update can change "
+                    "them"),
     AP_INIT_TAKE1(
         "MDMEnrollStore", set_store, NULL, RSRC_CONF,
         "sqlite3:/absolute/path or pgsql:conninfo: the database; in quotes if it has blanks"),

@@ -222,6 +222,12 @@ int mdm_conf_start(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
     if (rehearsal && mdm_conf_server(main_server)->keys_wait &&
         mdm_conf_check_keys(p, ptemp, main_server) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
+    /* A start is refused in its rehearsal. A restart goes on: the other sites are not to end for
+     * want of updates. */
+    if (rehearsal && mdm_conf_check_terms(ptemp, main_server, 1) > 0)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    if (!rehearsal && ap_state_query(AP_SQ_CONFIG_GEN) > 1)
+        mdm_conf_check_terms(ptemp, main_server, 0);
     if (!rehearsal)
         mdm_key_ring_sweep();
     for (s = main_server; s; s = s->next) {

@@ -2,8 +2,10 @@
 """Devices that come back for their profile, and MDM servers that fetch it for them."""
 
 import collections
+import contextlib
 import datetime
 import plistlib
+import re
 import shutil
 import urllib.parse
 
@@ -14,7 +16,7 @@ from harness import cms, paths, pki, scep, slapd
 from harness.database import unchanged
 from harness.http import volley
 from harness.process import run, wait_until
-from harness.site import (ASPEN, DEVICE, ID, IDENTIFIER, PROFILE, SCEP, SERVER, TOPIC, Site,
+from harness.site import (ASPEN, CHECKIN, DEVICE, ID, IDENTIFIER, PROFILE, SCEP, SERVER, TOPIC, Site,
                           certificate, htpasswd)
 
 UPDATE = "/enroll/update"
@@ -267,6 +269,92 @@ def test_predecessors_end_once_the_new_one_is_used(world, own_site):
     rows = dict((r[1], r[0]) for r in site.database.query(live))
     assert old.fingerprint not in rows and new.fingerprint in rows
     assert walk.enrolled_with.fingerprint in rows
+
+
+# --- what no update can change, at a start -------------------------------------------------------
+
+OTHER = "https://other.example.test/mdm"
+
+
+class ChangingSite(Site):
+    """server: other directives in place of MDMEnrollServer."""
+    server = None
+
+    def config(self):
+        return re.sub("^MDMEnrollServer .*\n", lambda m: self.server or m[0], super().config(),
+                      flags=re.M)
+
+    def say(self, server, directives=""):
+        self.server, self.directives = server, directives
+        self.reconfigure()
+        return self.httpd.test()
+
+
+@pytest.fixture
+def changing(world):
+    one = ChangingSite(world, world.new_folder("changing"), directory=False,
+                       authentication=htpasswd(world)).start()
+    yield one
+    one.stop()
+
+
+def test_changed_server(changing):
+    """httpd -t and a start refuse what would leave devices behind; a restart says it, and goes on
+    without updates; whoever wants it so can have it."""
+    status, said_ = changing.say(f"MDMEnrollServer {OTHER}\n")
+    assert status == 0, said_  # nobody is enrolled
+    changing.say(None)
+    walks = [changing.walk().all() for _ in range(2)]
+    assert changing.httpd.test()[0] == 0
+    status, said_ = changing.say(f"MDMEnrollServer {OTHER}\n")
+    assert status == 1
+    for key, before in (("ServerURL", SERVER), ("CheckInURL", CHECKIN)):
+        assert (f"({changing.httpd.config_file}:" in said_ and
+                f': {key} is "{OTHER}" now, and was "{before}" for 2 enrolled devices' in said_)
+        assert f'"MDMEnrollAllowChange {key}"' in said_
+    changing.expect("TERMS_CHANGED", times=2)  # the error log of a restart
+    changing.httpd.graceful()
+    # as another user than root, who would leave files that httpd's children cannot use
+    owner = changing.httpd.user.pw_uid
+    assert {f.stat().st_uid for f in changing.httpd.state.iterdir()} == {owner}
+    refused(walks[0].age(), "CERTIFICATE_UNKNOWN")  # of another site
+    changing.stop()
+    assert {f.stat().st_uid for f in changing.httpd.state.iterdir()} == {owner}
+    changing.expect("TERMS_CHANGED", times=2)
+    changing.expect("AH00016")
+    with contextlib.suppress(AssertionError):
+        changing.httpd.process.start()
+    wait_until(lambda: not changing.httpd.process.running(), "the end of a start that is refused")
+    for allowed, good in (("ServerURL", False), ("serverurl CheckInURL", True), ("all", True)):
+        status, said_ = changing.say(f"MDMEnrollServer {OTHER}\n",
+                                     f"MDMEnrollAllowChange {allowed}\n")
+        assert (status == 0) == good, said_
+    # an expression is looked at for each device
+    assert changing.say(None, 'MDMEnrollPayload com.apple.mdm EnrollmentMode ADDE\n')[0] == 1
+    status, said_ = changing.say('MDMEnrollServer "https://mdm.example.test/%{MDM_USER}"\n')
+    assert status == 0, said_
+    # fewer rights are no change, and ended enrollments do not count
+    assert changing.say(None, "MDMEnrollPayload com.apple.mdm AccessRights 1\n")[0] == 0
+    changing.database.execute("UPDATE enrollment SET expires_at = updated_at - 1")
+    assert changing.say(f"MDMEnrollServer {OTHER}\n")[0] == 0
+    status, said_ = changing.say(None, "MDMEnrollAllowChange URL\n")
+    assert status == 1 and "wanted: all, or one or more of ServerURL" in said_
+
+
+def test_database_away(changing):
+    """It keeps nobody from starting: a file that is none, tables that are none, and none at all."""
+    changing.stop()
+    file = changing.database.path
+    for content in (b"no database, and not an empty one either" * 100, b"", None):
+        for side in changing.httpd.state.iterdir():
+            side.unlink()
+        if content is not None:
+            file.write_bytes(content)
+            shutil.chown(file, changing.httpd.user.pw_name)
+        status, said_ = changing.httpd.test()
+        assert status == 0, said_
+        assert content is None or file.read_bytes() == content
+        assert content is not None or not file.exists()
 
 
 # --- an MDM server fetches it --------------------------------------------------------------------
