@@ -362,6 +362,7 @@ static int add_entry(void *ctx, const char *key, mdm_plist_t *value)
 {
     words_t *words = ctx;
 
+    key = apr_pstrdup(words->p, key); /* it lives for this call only */
     if (mdm_plist_type(value) != MDM_PLIST_ARRAY) {
         add_word(words, key);
         add_word(words, mdm_plist_string(value));
