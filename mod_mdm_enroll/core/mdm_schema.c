@@ -15,6 +15,9 @@
 
 #include "mdm_schema_tables.h"
 
+/* The word for an array of nothing, where that may be. */
+#define NOTHING "none"
+
 #define INTEGER_MAX APR_INT64_C(0x7fffffff)
 
 static const char *add_settable(apr_pool_t *p, const char *list, const mdm_schema_rule_t *rules)
@@ -197,7 +200,7 @@ static const char *read_list(apr_pool_t *p, const mdm_schema_rule_t *rule,
 {
     const char *error;
 
-    if (count == 1 && values[0][0] == '\0' && rule->may_be_empty)
+    if (count == 1 && strcmp(values[0], NOTHING) == 0 && rule->may_be_empty)
         return NULL;
     for (int i = 0; i < count; i++) {
         const mdm_text_t *text;
@@ -406,7 +409,7 @@ static void add_node(words_t *words, const mdm_schema_rule_t *rule, const mdm_pl
         else
             add_word(words, mdm_plist_string(mdm_plist_item(node, i)));
     if (rule->type == MDM_PLIST_ARRAY && mdm_plist_size(node) == 0 && rule->may_be_empty)
-        add_word(words, "");
+        add_word(words, NOTHING);
     if (rule->type == MDM_PLIST_DICT)
         mdm_plist_each(node, add_entry, words);
     else if (mdm_plist_type(node) == MDM_PLIST_DATE)

@@ -49,16 +49,15 @@ typedef struct mdm_schema_target_t {
 extern const char *const mdm_schema_payloads[];
 
 /* Check values for a key of a payload type against Apple's schema; values are count strings. Arrays
- * take one or more, or one that is empty for none where that means something (ServerCapabilities);
- * ConsentText one text for the key "default" or pairs of key and text; SubjectAltName pairs of name
- * and text; Subject pairs of type (an OID, or C, L, ST, O, OU, CN) and text, one RDN each, but of
- * the RDN before if there is a + before the type; everything else one. Booleans are true or false,
- * dates as 2027-12-31T23:59:59Z, or as +300d (s, min, h, d) from when the profile is made. Strings,
- * the items of arrays and the texts of pairs may hold expressions, for compiler, which may be NULL:
- * then there are none. *setting is allocated in p and keeps payload. Returns NULL, or a sentence
- * for the administrator: the value seen and what is wanted, or for a key that has a directive of
- * its own or that the module fills in, which that is.
- */
+ * take one or more (ServerCapabilities also the word none, which keeps the key out); ConsentText
+ * one text for the key "default" or pairs of key and text; SubjectAltName pairs of name and text;
+ * Subject pairs of type (an OID, or C, L, ST, O, OU, CN) and text, one RDN each, but of the RDN
+ * before if there is a + before the type; everything else one. Booleans are true or false, dates as
+ * 2027-12-31T23:59:59Z, or as +300d (s, min, h, d) from when the profile is made. Strings, the
+ * items of arrays and the texts of pairs may hold expressions, for compiler, which may be NULL:
+ * then there are none. *setting is allocated in p. Returns NULL, or a sentence for the
+ * administrator: the value seen and what is wanted, or for a key that has a directive of its own or
+ * that the module fills in, which that is. */
 const char *mdm_schema_setting(apr_pool_t *p, const char *payload, const char *key,
                                const char *const *values, int count,
                                const mdm_text_compiler_t *compiler, mdm_setting_t **setting);

@@ -7,6 +7,9 @@
 
 #include "text_expr.h"
 
+/* httpd gives at most 64 (AP_MAX_ARGC), and does not say what it left out. */
+#define MAX_WORDS 63
+
 int mdm_conf_payload_pins(const char *payload, const char *key)
 {
     return !strcmp(payload, "com.apple.mdm") && (!strcmp(key, "ServerURLPinningCertificateUUIDs") ||
@@ -28,6 +31,9 @@ const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *cons
                            " wants a payload type, a key and its value, such as: com.apple.mdm "
                            "AccessRights 8191",
                            NULL);
+    if (argc > MAX_WORDS)
+        return apr_psprintf(cmd->pool, "%s %s %s: wanted are at most %d words behind the key",
+                            cmd->cmd->name, argv[0], argv[1], MAX_WORDS - 2);
     line = apr_pcalloc(cmd->pool, sizeof(*line));
     line->payload = argv[0];
     line->key = argv[1];

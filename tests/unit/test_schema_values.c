@@ -227,7 +227,7 @@ static void the_last_counts(void **state)
     (void)state;
     add(list, MDM, "PayloadDescription", "%{broken}");
     add(list, MDM, "PayloadDescription", "good");
-    add(list, MDM, "ServerCapabilities", "");
+    add(list, MDM, "ServerCapabilities", "none");
     assert_int_equal(make(list, &dict).kind, MDM_OK);
     assert_int_equal(mdm_plist_size(dict), 1);
     assert_int_equal(mdm_schema_find(list, "ServerCapabilities")->texts->nelts, 0);
