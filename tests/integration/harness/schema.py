@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Profiles against Apple's own schemas (YAML): names of keys, types, what is required, ranges."""
+"""Profiles against Apple's own schemas (YAML): names of keys, types, what is required, ranges; and
+which of them a system has."""
 
 import datetime
 import re
@@ -14,14 +15,44 @@ _COMMON = "CommonPayloadKeys"
 # "You can specify a single string or an array of strings for each key" of this dictionary, says
 # its text; its types say only the one.
 _ONE_OR_MORE = "SubjectAltName."
+# "A key that contains the IETF BCP 47 identifier for a language … A value that contains the
+# agreement", says the text of this dictionary; its subkeys have a level more.
+_TEXTS = "ConsentText"
+
+
+def version(text):
+    """A version as a tuple that compares; None for "n/a"."""
+    return None if text == "n/a" else tuple(int(part) for part in text.split("."))
+
+
+def _has(said, at):
+    """Whether what is said of a platform ("supportedOS") makes version at have it."""
+    since, until = version(said["introduced"]), said.get("removed")
+    return since is not None and at >= since and (until is None or at < version(until))
 
 
 class Schemas:
     def __init__(self, folder):
         self.folder = folder / "apple-device-management" / "mdm" / "profiles"
+        self._files = {}
+
+    def file(self, payload):
+        if payload not in self._files:
+            self._files[payload] = yaml.safe_load((self.folder / f"{payload}.yaml").read_text())
+        return self._files[payload]
 
     def keys(self, payload):
-        return yaml.safe_load((self.folder / f"{payload}.yaml").read_text())["payloadkeys"]
+        return self.file(payload)["payloadkeys"]
+
+    def available(self, payload, platform, at):
+        """The names of the keys (of SCEP those within PayloadContent, too) that a version of a
+        platform has."""
+        whole = self.file(payload)["payload"]["supportedOS"][platform]
+        keys = self.keys(payload) + [inner for key in self.keys(payload)
+                                     if key["key"] == "PayloadContent"
+                                     for inner in key.get("subkeys", [])]
+        return {key["key"] for key in keys
+                if _has(whole | key.get("supportedOS", {}).get(platform, {}), at)}
 
     def payload(self, value):
         """Problems of one payload of a profile."""
@@ -56,6 +87,8 @@ def _dictionary(value, keys, path):
 
 
 def _value(value, key, path):
+    if key["key"] == _TEXTS:
+        key = {"type": "<dictionary>", "key": key["key"], "texts": True}
     if _ONE_OR_MORE in path and isinstance(value, list) and value:
         return [problem for one in value for problem in _value(one, key, path)]
     wanted = _TYPES[key["type"]]
@@ -70,6 +103,8 @@ def _value(value, key, path):
         problems.append(f"{path}: {value!r} is not in {limits}")
     if "format" in key and not re.search(key["format"], value):
         problems.append(f"{path}: {value!r} does not match {key['format']}")
+    if "texts" in key and not all(isinstance(text, str) for text in value.values()):
+        problems.append(f"{path}: wanted are only strings in it")
     inner = key.get("subkeys")
     if inner and isinstance(value, dict):
         problems += _dictionary(value, inner, path)
