@@ -34,6 +34,12 @@ const char *mdm_conf_set_payload(cmd_parms *cmd, void *dir, int argc, char *cons
     if (argc > MAX_WORDS)
         return apr_psprintf(cmd->pool, "%s %s %s: wanted are at most %d words behind the key",
                             cmd->cmd->name, argv[0], argv[1], MAX_WORDS - 2);
+    if (!strcmp(argv[0], "com.apple.security.pem"))
+        return apr_psprintf(cmd->pool,
+                            "%s %s: no payload of this type is made; wanted: "
+                            "com.apple.security.root for root certificates, "
+                            "com.apple.security.pkcs1 for others",
+                            cmd->cmd->name, argv[0]);
     line = apr_pcalloc(cmd->pool, sizeof(*line));
     line->payload = argv[0];
     line->key = argv[1];
