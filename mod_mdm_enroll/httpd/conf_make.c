@@ -302,23 +302,39 @@ static mdm_ldap_settings_t *make_ldap(mdm_check_t *check, apr_pool_t *p,
     return ldap;
 }
 
-/* Every MDM_LDAP_… of a requirement is read from the directory: one that never is would be empty
- * for everybody. */
+/* Every MDM_LDAP_… of an expression is read from the directory: one that never is would be empty
+ * for everybody. source may be NULL. */
+static void check_source(mdm_check_t *check, apr_pool_t *p, const ap_directive_t *where,
+                         const char *source, const mdm_ldap_settings_t *ldap)
+{
+    const char *name =
+        source ? mdm_policy_expr_unfilled(p, source, ldap ? ldap->attributes : NULL) : NULL;
+
+    if (name)
+        mdm_conf_problem(check, where,
+                         "\"%s\": nothing fills %%{%s}; name the attribute in "
+                         "MDMEnrollDirectory: ldap://host/base?uid,attribute?…",
+                         source, name);
+}
+
 static void check_attributes(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                              const mdm_ldap_settings_t *ldap)
 {
-    int i;
+    int i, k;
 
     for (i = 0; i < conf->requirements->nelts; i++) {
         const mdm_requirement_t *one = APR_ARRAY_IDX(conf->requirements, i, mdm_requirement_t *);
-        const char *name = mdm_policy_expr_unfilled(p, one->source, ldap ? ldap->attributes : NULL);
 
-        if (name)
-            mdm_conf_problem(check, one->where,
-                             "\"%s\": nothing fills %%{%s}; name the attribute in "
-                             "MDMEnrollDirectory: ldap://host/base?uid,attribute?…",
-                             one->source, name);
+        check_source(check, p, one->where, one->source, ldap);
     }
+    for (i = 0; i < conf->payloads->nelts; i++) {
+        const mdm_payload_conf_t *one = APR_ARRAY_IDX(conf->payloads, i, mdm_payload_conf_t *);
+
+        for (k = 0; k < one->count; k++)
+            check_source(check, p, one->where, one->values[k], ldap);
+    }
+    check_source(check, p, conf->where[MDM_SET_SERVER], conf->server_url, ldap);
+    check_source(check, p, conf->where[MDM_SET_SERVER], conf->checkin_url, ldap);
 }
 
 /* SHA-256 over texts (NULL is ""), each with its length, so that no two lists give the same; "" if
