@@ -12,7 +12,7 @@ import pytest
 from harness import paths, slapd
 from harness.httpd import load_more
 from harness.process import run
-from harness.site import ID, opened
+from harness.site import ID, basic_ldap, ldap_url, opened
 
 SEED = os.environ.get("MDM_TEST_SEED") or secrets.token_hex(4)
 ROUNDS = 12  # of the vhost with expressions
@@ -96,18 +96,18 @@ def lines(texts, write):
 ANYBODY = ("AuthType Basic\nAuthName Anybody\nAuthBasicProvider anon\nAnonymous *\n"
            "Anonymous_MustGiveEmail off\nRequire valid-user\n")
 DIRECT = "/enroll/direct"
-OF_A_DEVICE = [("Configuration", "PayloadDescription"), ("com.apple.mdm", "PayloadDescription"),
-               ("com.apple.security.root", "PayloadDescription")]
+ATTRIBUTES = ["title", "description", "displayName", "street", "employeeNumber"]
 VARIABLES = ["MDM_USER", "REMOTE_USER", "MDM_UDID", "MDM_SERIAL", "MDM_PRODUCT", "MDM_OS_VERSION"]
 
 
 class Hosts:
     """The virtual hosts: "constant.test", "expression.test", where each text is a header of the
-    request between two constants, and "device.test", where they are user and device."""
+    request between two constants, "device.test", where they are user and device, and
+    "attribute.test", where they are the directory's."""
 
     def __init__(self):
         self.texts = Texts(SEED)
-        self.slots = 0
+        self.slots = self.turns = 0
 
     def next_slot(self):
         self.slots += 1
@@ -127,8 +127,19 @@ class Hosts:
             f'MDMEnrollPayload "{payload}" {key} "{name}=%{{{name}}}"\n'
             for (payload, key), name in zip(self.spread(), VARIABLES * 2))
         written += 'MDMEnrollPayload "Profile Service" PayloadDisplayName "<%{MDM_USER}>"\n'
-        return hosts + site.tls_vhost("device.test", certificates + written,
-                                      authentication=ANYBODY)
+        hosts += site.tls_vhost("device.test", certificates + written, authentication=ANYBODY)
+        written, self.attributes = lines(self.next_attribute, lambda name: f'"<%{{{name}}}>"')
+        listed = ",".join(["uid", *ATTRIBUTES])
+        url = ldap_url(site.directory_server.url).replace("?uid?", f"?{listed}?")
+        return hosts + site.tls_vhost(
+            "attribute.test", certificates + written + f'MDMEnrollDirectory "{url}"\n'
+            f'MDMEnrollDirectoryBind "{slapd.ADMIN}" "{slapd.ADMIN_PASSWORD}"\n'
+            f'<Location "{DIRECT}">\nMDMEnrollEndpoint direct\n'
+            f"{basic_ldap(site.directory_server)}</Location>\n")
+
+    def next_attribute(self):
+        self.turns += 1
+        return f"MDM_LDAP_{ATTRIBUTES[self.turns % len(ATTRIBUTES)].upper()}"
 
     @staticmethod
     def spread():
@@ -206,6 +217,19 @@ def test_long_expressions(site, hosts):
                   *(f"X-{n}: {values[f'X-{n}']}" for n in range(1, hosts.slots + 1)))
     compare(profile, profile["PayloadContent"], hosts.expressions,
             lambda slot: f"<{values[slot]}>")
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_attributes(site, hosts, turn):
+    texts = Texts(f"{SEED}-attributes-{turn}")
+    values = {name: texts.one(most=30) for name in ATTRIBUTES}
+    site.directory_server.replace("bob", **{name: [text] for name, text in values.items()})
+    response = site.curl(DIRECT, host="attribute.test", user=("bob", slapd.password("bob")))
+    site.directory_server.replace("bob", **{name: [] for name in ATTRIBUTES})
+    _, profile = opened(response, site.world.site.root_file)
+    variables = {f"MDM_LDAP_{name.upper()}": text for name, text in values.items()}
+    compare(profile, profile["PayloadContent"], hosts.attributes,
+            lambda name: f"<{variables[name]}>")
 
 
 @pytest.mark.parametrize("turn", range(3))
