@@ -114,6 +114,18 @@ static void warn_ends_soon(apr_pool_t *p, server_rec *s, apr_hash_t *told, const
 /* An RA has to be replaced in time, too, but no certificate ends with it. */
 #define RA_WARNING (30 * 24 * 60 * 60)
 
+static void warn_dates(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_site_t *site,
+                       apr_int64_t now)
+{
+    const mdm_setting_t *culprit = NULL;
+    const char *why = mdm_schema_check_together(p, site->ota.profile.configuration, now, &culprit);
+
+    if (why && first_time(p, told, apr_psprintf(p, "date %pp", culprit)))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "%s: %s: MDMEnrollPayload Configuration %s; devices refuse the profile",
+                     code(p, MDM_MSG_PROFILE_OVER), mdm_conf_vhost_name(p, s), why);
+}
+
 static void warn_issuer(apr_pool_t *p, server_rec *s, apr_hash_t *told, const mdm_site_t *site,
                         apr_int64_t now)
 {
@@ -202,6 +214,7 @@ static void tell(apr_pool_t *p, server_rec *s, apr_hash_t *told)
     if (conf->site->signer)
         warn_self_signed(p, s, told, conf->site->signer->cert);
     warn_issuer(p, s, told, conf->site, apr_time_sec(apr_time_now()));
+    warn_dates(p, s, told, conf->site, apr_time_sec(apr_time_now()));
     warn_key_mode(p, s, told, conf->ca_key);
     warn_key_mode(p, s, told, conf->ra_key);
     warn_key_mode(p, s, told, conf->signer_key);

@@ -269,18 +269,24 @@ def test_no_text_is_forgotten():
 # --- what cannot be ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["", "mdm-enroll:x"], ids=["empty", "binding"])
-def test_value_refused(own_site, value):
-    """By the rule of the key, when the value is there: which key, from what, what is wanted."""
+def test_value_refused(own_site):
+    """By the rule of the key, when the value is there: which key, from what, what is wanted. And a
+    date that is over keeps no server from starting."""
     direct = f'<Location "{DIRECT}">\nMDMEnrollEndpoint direct\n{ANYBODY}</Location>\n'
     site = own_site(directory=False, vhosts=lambda s: load_more("authn_anon") + s.tls_vhost(
-        s.HOST, 'MDMEnrollPayload com.apple.security.scep Subject CN "%{HTTP:X-Name}"\n' + direct))
+        s.HOST, 'MDMEnrollPayload com.apple.security.scep Subject CN "%{HTTP:X-Name}"\n'
+        "MDMEnrollPayload Configuration RemovalDate 2020-01-02T03:04:05Z\n" + direct))
+    site.expect("PROFILE_OVER")
     site.start()
-    site.expect("TEXT")
-    response = site.curl(DIRECT, user=("anybody", "x"), headers=[f"X-Name: {value}"] if value else [])
-    assert response.status == 500
-    (line,) = site.log.lines(ID["TEXT"])
-    assert "Subject" in line and "%{HTTP:X-Name}" in line and "wanted is a text that" in line
+    (line,) = site.log.lines(ID["PROFILE_OVER"])
+    assert "RemovalDate is over: wanted is a date in the future" in line
+    for value in ("", "mdm-enroll:x"):
+        site.expect("TEXT")
+        response = site.curl(DIRECT, user=("anybody", "x"),
+                             headers=[f"X-Name: {value}"] if value else [])
+        assert response.status == 500
+        line = site.log.lines(ID["TEXT"])[-1]
+        assert "Subject" in line and "%{HTTP:X-Name}" in line and "wanted is a text that" in line
     profile = get(site, site.HOST, "X-Name: good")
     compare(profile, profile["PayloadContent"],
             {("com.apple.security.scep", "Subject"): [[["CN", "good"]]]})
