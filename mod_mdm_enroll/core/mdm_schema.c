@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From words, or a node of a property list, to settings checked by the tables. Depends on
- * mdm_plist, mdm_result, mdm_text.
+ * From words to settings checked by the tables. Depends on mdm_plist, mdm_result, mdm_text.
  */
 #include "mdm_schema.h"
 
@@ -14,9 +13,6 @@
 #include <apr_uri.h>
 
 #include "mdm_schema_tables.h"
-
-/* The word for an array of nothing, where that may be. */
-#define NOTHING "none"
 
 #define INTEGER_MAX APR_INT64_C(0x7fffffff)
 
@@ -56,7 +52,8 @@ const char *mdm_schema_check_text(apr_pool_t *p, const mdm_schema_rule_t *rule, 
     const char *want;
 
     if (!mdm_plist_text_ok(value))
-        return mdm_schema_wanted(p, rule->key, value, "UTF-8 text that XML can carry");
+        return mdm_schema_wanted(p, rule->key, rule->secret ? MDM_SCHEMA_HIDDEN : value,
+                                 "UTF-8 text that XML can carry");
     if (rule->words != NULL)
         return check_word(p, rule, value);
     want = rule->want_text != NULL ? rule->want_text(value) : NULL;
@@ -180,17 +177,19 @@ static const char *read_text(apr_pool_t *p, const mdm_schema_rule_t *rule, const
     const mdm_text_t *read;
     const char *error = mdm_text_parse(p, value, compiler, MDM_TEXT_PLAIN, &read);
 
+    if (error != NULL && rule->secret)
+        return mdm_schema_wanted(p, rule->key, MDM_SCHEMA_HIDDEN,
+                                 "a text whose expressions, if any, are httpd's");
     if (error != NULL)
         return apr_psprintf(p, "%s: %s", rule->key, error);
-    if (mdm_text_fixed(read) != NULL) {
+    if (mdm_text_fixed(read) != NULL)
         error = mdm_schema_check_text(p, rule, mdm_text_fixed(read));
-        if (error != NULL)
-            return error;
-    } else if (!mdm_plist_text_ok(value)) {
-        return mdm_schema_wanted(p, rule->key, value, "UTF-8 text that XML can carry");
-    }
-    *text = read;
-    return NULL;
+    else if (!mdm_plist_text_ok(value))
+        error = mdm_schema_wanted(p, rule->key, rule->secret ? MDM_SCHEMA_HIDDEN : value,
+                                  "UTF-8 text that XML can carry");
+    if (error == NULL)
+        *text = read;
+    return error;
 }
 
 /* The items of an ARRAY, each once. */
@@ -200,7 +199,7 @@ static const char *read_list(apr_pool_t *p, const mdm_schema_rule_t *rule,
 {
     const char *error;
 
-    if (count == 1 && strcmp(values[0], NOTHING) == 0 && rule->may_be_empty)
+    if (count == 1 && strcmp(values[0], MDM_SCHEMA_NOTHING) == 0 && rule->may_be_empty)
         return NULL;
     for (int i = 0; i < count; i++) {
         const mdm_text_t *text;
@@ -273,10 +272,10 @@ static const char *read_texts(apr_pool_t *p, const mdm_schema_rule_t *rule,
     return error;
 }
 
-static const char *read_values(apr_pool_t *p, const mdm_schema_rule_t *rule,
-                               const char *const *values, int count,
-                               const mdm_text_compiler_t *compiler, mdm_setting_t *setting)
+const char *mdm_schema_read(apr_pool_t *p, const char *const *values, int count,
+                            const mdm_text_compiler_t *compiler, mdm_setting_t *setting)
 {
+    const mdm_schema_rule_t *rule = setting->rule;
     int many = rule->type == MDM_PLIST_ARRAY || rule->type == MDM_PLIST_DICT;
 
     if (count < 1 || (count > 1 && !many))
@@ -299,10 +298,8 @@ static const char *read_values(apr_pool_t *p, const mdm_schema_rule_t *rule,
     }
 }
 
-/* The line of a key that may be set, by words or (node) from a property list, and a setting for it
- * without a value. */
-static const char *start(apr_pool_t *p, const char *payload, const char *key, int node,
-                         mdm_setting_t **setting)
+const char *mdm_schema_start(apr_pool_t *p, const char *payload, const char *key, int node,
+                             mdm_setting_t **setting)
 {
     const mdm_schema_payload_t *of = mdm_schema_find_payload(payload);
     const mdm_schema_rule_t *rule;
@@ -335,131 +332,10 @@ const char *mdm_schema_setting(apr_pool_t *p, const char *payload, const char *k
                                const mdm_text_compiler_t *compiler, mdm_setting_t **setting)
 {
     mdm_setting_t *read = NULL;
-    const char *error = start(p, payload, key, 0, &read);
+    const char *error = mdm_schema_start(p, payload, key, 0, &read);
 
     if (error == NULL)
-        error = read_values(p, read->rule, values, count, compiler, read);
-    if (error == NULL)
-        *setting = read;
-    return error;
-}
-
-/* --- nodes, taken apart into words --- */
-
-/* What collects the words of a dictionary. */
-typedef struct words_t {
-    apr_pool_t *p;
-    apr_array_header_t *list; /* const char * */
-    int ok;
-} words_t;
-
-static void add_word(words_t *words, const char *word)
-{
-    if (word != NULL)
-        APR_ARRAY_PUSH(words->list, const char *) = word;
-    else
-        words->ok = 0;
-}
-
-static int add_entry(void *ctx, const char *key, mdm_plist_t *value)
-{
-    words_t *words = ctx;
-
-    key = apr_pstrdup(words->p, key); /* it lives for this call only */
-    if (mdm_plist_type(value) != MDM_PLIST_ARRAY) {
-        add_word(words, key);
-        add_word(words, mdm_plist_string(value));
-    }
-    for (apr_size_t i = 0; i < mdm_plist_size(value); i++) {
-        add_word(words, key);
-        add_word(words, mdm_plist_string(mdm_plist_item(value, i)));
-    }
-    return 0;
-}
-
-static void add_rdn(words_t *words, const mdm_plist_t *rdn)
-{
-    for (apr_size_t i = 0; i < mdm_plist_size(rdn); i++) {
-        const mdm_plist_t *pair = mdm_plist_item(rdn, i);
-        const char *type =
-            mdm_plist_size(pair) == 2 ? mdm_plist_string(mdm_plist_item(pair, 0)) : NULL;
-
-        add_word(words, type != NULL && i > 0 ? apr_pstrcat(words->p, "+", type, NULL) : type);
-        add_word(words, type != NULL ? mdm_plist_string(mdm_plist_item(pair, 1)) : NULL);
-    }
-    words->ok &= mdm_plist_size(rdn) > 0;
-}
-
-/* A date in the words of XML, which is the only thing that libplist has always told of it. */
-static const char *date_word(apr_pool_t *p, const mdm_plist_t *node)
-{
-    apr_size_t len;
-    const char *xml = mdm_plist_to_xml(p, node, &len);
-    const char *from = xml != NULL ? strstr(xml, "<date>") : NULL;
-    const char *to = from != NULL ? strstr(from, "</date>") : NULL;
-
-    return to != NULL ? apr_pstrmemdup(p, from + 6, (apr_size_t)(to - from) - 6) : NULL;
-}
-
-static void add_node(words_t *words, const mdm_schema_rule_t *rule, const mdm_plist_t *node)
-{
-    for (apr_size_t i = 0; rule->type == MDM_PLIST_ARRAY && i < mdm_plist_size(node); i++)
-        if (rule->form == MDM_SCHEMA_RDNS)
-            add_rdn(words, mdm_plist_item(node, i));
-        else
-            add_word(words, mdm_plist_string(mdm_plist_item(node, i)));
-    if (rule->type == MDM_PLIST_ARRAY && mdm_plist_size(node) == 0 && rule->may_be_empty)
-        add_word(words, NOTHING);
-    if (rule->type == MDM_PLIST_DICT)
-        mdm_plist_each(node, add_entry, words);
-    else if (mdm_plist_type(node) == MDM_PLIST_DATE)
-        add_word(words, date_word(words->p, node));
-    else if (rule->type != MDM_PLIST_ARRAY)
-        add_word(words, mdm_plist_text(words->p, node));
-}
-
-/* What of other types may stand for a key's: a whole number for a real one; a text for a date,
- * since a date alone cannot say all that a date may be. */
-static int fits(mdm_plist_type_t wanted, mdm_plist_type_t type)
-{
-    return type == wanted || (wanted == MDM_PLIST_REAL && type == MDM_PLIST_INTEGER) ||
-           (wanted == MDM_PLIST_DATE && type == MDM_PLIST_STRING);
-}
-
-static const char *type_name(mdm_plist_type_t type)
-{
-    static const char *const names[] = {"<string>", "<integer>", "<real>",  "<true/> or <false/>",
-                                        "<date>",   "<data>",    "<array>", "<dict>"};
-
-    return (apr_size_t)type < sizeof(names) / sizeof(names[0]) ? names[type] : "another type";
-}
-
-const char *mdm_schema_setting_from(apr_pool_t *p, const char *payload, const char *key,
-                                    const mdm_plist_t *node, const mdm_text_compiler_t *compiler,
-                                    mdm_setting_t **setting)
-{
-    words_t words = {p, apr_array_make(p, 4, sizeof(const char *)), 1};
-    mdm_setting_t *read = NULL;
-    const char *error = start(p, payload, key, 1, &read);
-
-    if (error != NULL)
-        return error;
-    if (!fits(read->type, mdm_plist_type(node)))
-        return apr_psprintf(p, "%s: %s, wanted is %s", key, type_name(mdm_plist_type(node)),
-                            type_name(read->type));
-    if (read->type == MDM_PLIST_DATA) {
-        const char *data = mdm_plist_data(node, &read->len);
-        read->bytes = apr_pmemdup(p, data, read->len);
-    } else {
-        add_node(&words, read->rule, node);
-        if (!words.ok)
-            return apr_psprintf(p, "%s: wanted are only strings in it%s", key,
-                                read->rule->form == MDM_SCHEMA_RDNS
-                                    ? ", as in [[[\"O\", \"Example\"]], [[\"CN\", \"x\"]]]"
-                                    : "");
-        error = read_values(p, read->rule, (const char *const *)words.list->elts, words.list->nelts,
-                            compiler, read);
-    }
+        error = mdm_schema_read(p, values, count, compiler, read);
     if (error == NULL)
         *setting = read;
     return error;

@@ -53,7 +53,7 @@ static mdm_result_t refuse(apr_pool_t *p, const mdm_setting_t *s, const mdm_text
                            const char *why)
 {
     return mdm_result_make(p, MDM_MSG_TEXT, "%s %s, from \"%s\": %s", s->payload, s->key,
-                           mdm_text_source(text), why);
+                           s->rule->secret ? MDM_SCHEMA_HIDDEN : mdm_text_source(text), why);
 }
 
 static mdm_result_t value_of(apr_pool_t *p, const mdm_setting_t *s, const mdm_text_t *text,
@@ -63,7 +63,8 @@ static mdm_result_t value_of(apr_pool_t *p, const mdm_setting_t *s, const mdm_te
     mdm_result_t r = mdm_text_value(p, text, target->texts, target->row, &made);
 
     if (r.kind != MDM_OK)
-        return mdm_result_make(p, MDM_MSG_TEXT, "%s %s: %s", s->payload, s->key, r.log);
+        return mdm_result_make(p, MDM_MSG_TEXT, "%s %s: %s", s->payload, s->key,
+                               s->rule->secret ? "it has no value for this device" : r.log);
     if (mdm_text_fixed(text) == NULL) {
         error = mdm_schema_check_text(p, s->rule, made);
         if (error != NULL)

@@ -267,7 +267,7 @@ static const mdm_schema_rule_t scep_rules[] = {
      .from_node = 1},
     {.key = "Name", .want_text = want_some_text},
     SUBJECT,
-    {.key = "Challenge", .instead = MODULE, .from_node = 1},
+    {.key = "Challenge", .instead = MODULE, .from_node = 1, .secret = 1},
     {.key = "Keysize", .type = MDM_PLIST_INTEGER, .max = INTEGER_MAX, .words = scep_key_sizes},
     {.key = "Key Type", .instead = MODULE, .from_node = 1, .words = scep_key_types},
     {.key = "Key Usage",
@@ -318,7 +318,7 @@ static const mdm_schema_rule_t acme_rules[] = {
 static const mdm_schema_rule_t pkcs12_rules[] = {
     {.key = "PayloadCertificateFileName", .want_text = want_some_text},
     {.key = "PayloadContent", .instead = USE_IDENTITY, .from_node = 1, .type = MDM_PLIST_DATA},
-    {.key = "Password", .instead = MODULE, .from_node = 1},
+    {.key = "Password", .instead = MODULE, .from_node = 1, .secret = 1},
     {.key = "AllowAllAppsAccess", .type = MDM_PLIST_BOOLEAN, .os = {ONLY_MACOS(V(10, 10))}},
     {.key = "KeyIsExtractable", .type = MDM_PLIST_BOOLEAN, .os = {ONLY_MACOS(V(10, 15))}},
     {.key = NULL},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The tables of mdm_schema: one line for each key of Apple's schemas. For mdm_schema's own files
- * and for the test that compares them with Apple's files. Depends on mdm_plist, mdm_system.
+ * and for the test that compares them with Apple's files. Depends on mdm_schema.
  */
 #ifndef MDM_SCHEMA_TABLES_H
 #define MDM_SCHEMA_TABLES_H
@@ -10,6 +10,7 @@
 #include <apr_pools.h>
 
 #include "mdm_plist.h"
+#include "mdm_schema.h"
 #include "mdm_system.h"
 
 #define MDM_SCHEMA_PLATFORMS (MDM_PLATFORM_WATCHOS + 1)
@@ -36,6 +37,7 @@ typedef struct mdm_schema_rule_t {
     mdm_plist_type_t type;
     mdm_schema_form_t form;   /* of ARRAY and DICT */
     int may_be_empty;         /* an ARRAY of nothing, which keeps the key out */
+    int secret;               /* values are not told */
     apr_int64_t min, max;     /* of an INTEGER */
     const char *const *words; /* the value, or each item, must be one of them */
     const char *one_text;     /* the name for a text that comes without one, or NULL */
@@ -62,6 +64,17 @@ extern const mdm_schema_rule_t mdm_schema_common[];
 /* NULL if there is none. _rule looks among the common ones, too. */
 const mdm_schema_payload_t *mdm_schema_find_payload(const char *type);
 const mdm_schema_rule_t *mdm_schema_find_rule(const mdm_schema_payload_t *payload, const char *key);
+
+/* The word for an array of nothing, where that may be; and what stands for a secret value. */
+#define MDM_SCHEMA_NOTHING "none"
+#define MDM_SCHEMA_HIDDEN "(not shown)"
+
+/* The two halves of mdm_schema_setting(): a setting without a value, for a key that may be set by
+ * words or (node) from a property list; and its value. Texts as there. */
+const char *mdm_schema_start(apr_pool_t *p, const char *payload, const char *key, int node,
+                             mdm_setting_t **setting);
+const char *mdm_schema_read(apr_pool_t *p, const char *const *values, int count,
+                            const mdm_text_compiler_t *compiler, mdm_setting_t *setting);
 
 /* What is said of a wrong value. */
 const char *mdm_schema_wanted(apr_pool_t *p, const char *key, const char *value, const char *what);

@@ -347,6 +347,39 @@ static void refused_nodes(void **state)
     }
 }
 
+/* Neither a value nor its source: the password may be in either. */
+static void secrets_are_not_told(void **state)
+{
+    static const char *const bad[] = {"<string>hush%{nobody}</string>", "<string>hush%{</string>"};
+    apr_array_header_t *list = apr_array_make(pki_pool, 1, sizeof(mdm_setting_t *));
+    mdm_setting_t *setting = NULL;
+    mdm_plist_t *dict;
+    mdm_result_t r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *error = mdm_schema_setting_from(
+            pki_pool, "com.apple.security.pkcs12", "Password", parsed(bad[i]), &compiler, &setting);
+        assert_non_null(strstr(error, "Password"));
+        assert_null(strstr(error, "hush"));
+    }
+    for (int broken = 0; broken < 2; broken++) {
+        row.user = "secret\001";
+        assert_null(mdm_schema_setting_from(
+            pki_pool, SCEP, "Challenge",
+            parsed(broken ? "<string>hush%{broken}</string>" : "<string>hush%{user}</string>"),
+            &compiler, &setting));
+        apr_array_clear(list);
+        APR_ARRAY_PUSH(list, mdm_setting_t *) = setting;
+        r = make(list, &dict);
+        assert_int_equal(r.message, MDM_MSG_TEXT);
+        assert_non_null(strstr(r.log, "Challenge"));
+        assert_null(strstr(r.log, "hush"));
+        assert_null(strstr(r.log, "secret"));
+    }
+    row.user = "anna";
+}
+
 #define FUTURE "2031-01-02T03:04:05Z"
 #define IN_2027 APR_INT64_C(1800000000)
 
@@ -437,11 +470,17 @@ static void urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions),     cmocka_unit_test(refused_values),
-        cmocka_unit_test(refused_sources), cmocka_unit_test(names_and_subjects),
-        cmocka_unit_test(the_last_counts), cmocka_unit_test(systems),
-        cmocka_unit_test(from_nodes),      cmocka_unit_test(refused_nodes),
-        cmocka_unit_test(together),        cmocka_unit_test(urls),
+        cmocka_unit_test(expressions),
+        cmocka_unit_test(refused_values),
+        cmocka_unit_test(refused_sources),
+        cmocka_unit_test(names_and_subjects),
+        cmocka_unit_test(the_last_counts),
+        cmocka_unit_test(systems),
+        cmocka_unit_test(from_nodes),
+        cmocka_unit_test(refused_nodes),
+        cmocka_unit_test(together),
+        cmocka_unit_test(urls),
+        cmocka_unit_test(secrets_are_not_told),
     };
 
     return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
