@@ -264,7 +264,7 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
         r = commit(turn, row, MDM_STATE_IDENTIFIED, secret, MDM_PURPOSE_MDM);
     if (r.kind != MDM_OK)
         return r;
-    turn->facts->event = MDM_EVENT_ENROLLED;
+    turn->facts->event = mdm_event_name(MDM_EVENT_ENROLLED);
     *reply = made;
     return r;
 }

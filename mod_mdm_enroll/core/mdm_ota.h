@@ -47,10 +47,6 @@ typedef struct mdm_ota_request_t {
     X509 *tls_certificate;  /* the client certificate of the TLS handshake, or NULL */
 } mdm_ota_request_t;
 
-/* What came of a request that brought a device its enrollment profile. */
-#define MDM_EVENT_ENROLLED "enrolled"
-#define MDM_EVENT_UPDATED "updated"
-
 /* What a request turned out to be about, for the log and for LogFormat; set as far as it was
  * proved, also on refusal. Strings are "" until known, never NULL. */
 typedef struct mdm_ota_facts_t {
@@ -58,7 +54,7 @@ typedef struct mdm_ota_facts_t {
     const char *enrollment; /* id */
     const char *user;
     const mdm_device_t *device; /* NULL until the signature was verified */
-    const char *event;          /* MDM_EVENT_*; "" if it brought none */
+    const char *event;          /* mdm_event_name(), if it got a device its profile; else "" */
 } mdm_ota_facts_t;
 
 /* A signed profile: CMS SignedData, DER; application/x-apple-aspen-config. Allocated in p. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Updates. Depends on mdm_turn, mdm_terms, mdm_scep_grant.
+ * Updates. Depends on mdm_turn, mdm_terms, mdm_notice, mdm_scep_grant.
  */
 #include "mdm_update.h"
 
 #include <string.h>
 
+#include <apr_strings.h>
+
+#include "mdm_notice.h"
 #include "mdm_scep_grant.h"
 #include "mdm_terms.h"
 #include "mdm_turn.h"
@@ -90,7 +93,7 @@ static mdm_result_t check_terms(const mdm_turn_t *turn, const mdm_enrollment_t *
 
 /* The secret first, since a row that moved without it would be lost to the device. */
 static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, const char *secret,
-                           apr_int64_t signed_at, apr_int64_t updated_before)
+                           const char *occasion, apr_int64_t signed_at, apr_int64_t updated_before)
 {
     const mdm_store_t *store = turn->world->store;
     apr_int64_t before = row->signed_at;
@@ -100,10 +103,13 @@ static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
 
     if (r.kind != MDM_OK)
         return r;
+    r = mdm_notice_store(turn->p, turn->world, row, MDM_EVENT_UPDATED, occasion);
     row->signed_at = signed_at;
-    row->updated_at = turn->now;
-    row->expires_at = turn->now + turn->settings->lifetime;
-    r = store->enrollment_update(store->context, turn->p, row, before, updated_before, &won);
+    /* Not turn->now: the notification counts once the row has moved after it was made. */
+    row->updated_at = turn->world->now(turn->world->context);
+    row->expires_at = row->updated_at + turn->settings->lifetime;
+    if (r.kind == MDM_OK)
+        r = store->enrollment_update(store->context, turn->p, row, before, updated_before, &won);
     if (r.kind == MDM_OK && !won)
         r = mdm_result_make(turn->p, MDM_MSG_ENROLLMENT_STATE,
                             "enrollment %s was updated by another request, or ended, just now",
@@ -113,9 +119,11 @@ static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
     return r;
 }
 
-/* What both ways have in common, once it is proved who asks. */
-static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, apr_int64_t signed_at,
-                           apr_int64_t updated_before, mdm_ota_reply_t *reply)
+/* What both ways have in common, once it is proved who asks. occasion: as in mdm_notice_store();
+ * NULL for one that never comes again. */
+static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, const char *occasion,
+                           apr_int64_t signed_at, apr_int64_t updated_before,
+                           mdm_ota_reply_t *reply)
 {
     int foreign = mdm_identity_foreign(turn->settings->mdm_identity);
     mdm_ota_reply_t made = {NULL, 0};
@@ -137,10 +145,12 @@ static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, apr_in
         return r;
     row->terms = terms;
     row->rules = turn->world->rules; /* it was let in by these */
-    r = commit(turn, row, secret, signed_at, updated_before);
+    r = commit(turn, row, secret,
+               occasion != NULL ? occasion : mdm_sha256_hex(turn->p, secret, strlen(secret)),
+               signed_at, updated_before);
     if (r.kind != MDM_OK)
         return r;
-    turn->facts->event = MDM_EVENT_UPDATED;
+    turn->facts->event = mdm_event_name(MDM_EVENT_UPDATED);
     *reply = made;
     return r;
 }
@@ -162,7 +172,10 @@ mdm_result_t mdm_update_device(const mdm_turn_t *turn, mdm_enrollment_t *row,
         return r;
     row->product = device->product;
     row->os_version = device->os_version[0] != '\0' ? device->os_version : device->version;
-    return update(turn, row, turn->signed_at, updated_before, reply);
+    return update(turn, row,
+                  apr_psprintf(turn->p, "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT, turn->signed_at,
+                               turn->signed_at == 0 ? row->updated_at : 0),
+                  turn->signed_at, updated_before, reply);
 }
 
 /* --- for the MDM server --- */
@@ -232,5 +245,5 @@ mdm_result_t mdm_update_push(apr_pool_t *p, const mdm_ota_settings_t *settings,
         return unknown(&turn, udid, serial, why);
     turn.device = facts->device =
         mdm_device_known(p, row->udid, row->serial, row->product, row->os_version);
-    return update(&turn, row, row->signed_at, turn.now, reply);
+    return update(&turn, row, NULL, row->signed_at, turn.now, reply);
 }

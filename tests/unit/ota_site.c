@@ -297,7 +297,7 @@ ota_site_t *ota_site_delivered(int with_time)
 
     assert_int_equal(ota_post(site, ota_update_message(with_time ? site->fake->clock : 0)).message,
                      MDM_MSG_NONE);
-    assert_string_equal(site->facts.event, MDM_EVENT_ENROLLED);
+    assert_string_equal(site->facts.event, "enrolled");
     fake_store_certificate(site->fake->store, mdm_x509_fingerprint(pki_pool, ota_identity))->der =
         identity_der();
     site->fake->clock += OTA_MONTH;

@@ -32,7 +32,7 @@ static void assert_updated(ota_site_t *site)
     if (r.message != MDM_MSG_NONE)
         fail_msg("MDM%04d: %s", (int)r.message, r.log);
     assert_int_equal(site->facts.phase, 3);
-    assert_string_equal(site->facts.event, MDM_EVENT_UPDATED);
+    assert_string_equal(site->facts.event, "updated");
     profile = ota_opened(&site->reply);
     assert_string_equal(ota_text(profile, "PayloadIdentifier"), "com.example.mdm.enroll");
     scep = mdm_plist_item(ota_decrypted(profile), 0);
@@ -329,6 +329,33 @@ static void terms(void **state)
                         "https://other.example.com/mdm");
 }
 
+static const mdm_notification_t *notification(const ota_site_t *site, int i)
+{
+    return APR_ARRAY_IDX(site->fake->store->notifications, i, const mdm_notification_t *);
+}
+
+/* Once for each update, which the row's time says has taken place. */
+static void the_site_is_told(void **state)
+{
+    ota_site_t *site = ota_site_delivered(1);
+
+    (void)state;
+    site->fake->world.notify = 1;
+    assert_updated(site);
+    ota_assert_refused(site, ota_update_message(site->fake->clock), MDM_MSG_ENROLLMENT_STATE);
+    assert_int_equal(site->fake->store->notifications->nelts, 1);
+    assert_string_equal(notification(site, 0)->event, "updated");
+    assert_string_equal(notification(site, 0)->enrollment, site->id);
+    assert_true(ota_stored(site)->updated_at >= notification(site, 0)->created_at);
+    site->fake->clock++;
+    assert_updated(site);
+    assert_int_equal(mdm_update_push(pki_pool, &site->settings, &site->fake->world, &site->request,
+                                     OTA_UDID, NULL, &site->reply, &site->facts)
+                         .kind,
+                     MDM_OK);
+    assert_int_equal(site->fake->store->notifications->nelts, 3);
+}
+
 /* --- for the MDM server --- */
 
 static mdm_result_t push(ota_site_t *site, const char *udid, const char *serial)
@@ -352,7 +379,7 @@ static void an_mdm_server_fetches(void **state)
         scep = mdm_plist_item(ota_decrypted(ota_opened(&site->reply)), 0);
         assert_non_null(ota_stored_challenge(
             site, ota_text(mdm_plist_get(scep, "PayloadContent"), "Challenge")));
-        assert_string_equal(site->facts.event, MDM_EVENT_UPDATED);
+        assert_string_equal(site->facts.event, "updated");
         assert_string_equal(site->facts.user, "anna");
         assert_string_equal(site->facts.device->serial, OTA_SERIAL);
         assert_string_equal(site->fake->asked_device->product, "iPhone17,2");
@@ -420,6 +447,7 @@ int main(void)
         cmocka_unit_test(past_its_end),
         cmocka_unit_test(ten_a_day),
         cmocka_unit_test(terms),
+        cmocka_unit_test(the_site_is_told),
         cmocka_unit_test(an_mdm_server_fetches),
         cmocka_unit_test(what_an_mdm_server_does_not_get),
     };
