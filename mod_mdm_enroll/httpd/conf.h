@@ -150,7 +150,7 @@ typedef struct mdm_site_t {
     const struct mdm_notify_t *notify; /* notifier.h; NULL: nobody is told */
     struct mdm_notifier_t *notifier;   /* set in post_config; NULL: another vhost's does it */
     int guarded;    /* "Require mdm-device" stands in this vhost, or is inherited by it */
-    int guard_only; /* there are no endpoints: nothing is issued or signed here */
+    int guard_only; /* no endpoints: nothing is issued or signed here, ota has its trust only */
     /* Set once in each child, before it has threads: */
     const mdm_store_t *store;
     const mdm_directory_t *directory;

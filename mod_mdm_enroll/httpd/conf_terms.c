@@ -201,7 +201,7 @@ static int is_of(const look_t *look, const server_rec *s, const char *identifier
 {
     const mdm_site_t *site = mdm_conf_server(s)->site;
 
-    return site && site->identity && site->store_kind == look->kind &&
+    return site && !site->guard_only && site->identity && site->store_kind == look->kind &&
            !strcmp(site->store_target, look->target) &&
            !strcmp(site->ota.profile.identifier, identifier);
 }
@@ -407,7 +407,7 @@ int mdm_conf_check_terms(apr_pool_t *ptemp, server_rec *main_server, int fatal)
         const mdm_site_t *site = mdm_conf_server(s)->site;
         const char *key;
 
-        if (!site || !site->identity || !site->store_target)
+        if (!site || site->guard_only || !site->identity || !site->store_target)
             continue;
         key = apr_psprintf(ptemp, "%d:%s", (int)site->store_kind, site->store_target);
         if (apr_hash_get(seen, key, APR_HASH_KEY_STRING))
