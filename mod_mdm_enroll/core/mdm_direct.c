@@ -6,6 +6,7 @@
 
 #include "mdm_cms.h"
 #include "mdm_device.h"
+#include "mdm_profile_template.h"
 #include "mdm_terms.h"
 
 /* The profile, signed. */
@@ -13,15 +14,18 @@ static mdm_result_t make_reply(apr_pool_t *p, const mdm_ota_settings_t *settings
                                const mdm_world_t *world, const mdm_ota_request_t *request,
                                mdm_enrollment_t *row, const char *secret, mdm_ota_reply_t *reply)
 {
+    const mdm_profile_settings_t *profile = NULL;
     mdm_profile_scep_t scep;
     const unsigned char *der;
     const char *xml;
     apr_size_t len;
-    mdm_result_t r = mdm_identity_payload(p, settings->mdm_identity, row, MDM_PURPOSE_MDM,
-                                          request->scep_url, secret, &scep);
+    mdm_result_t r = mdm_profile_choose(p, &settings->profile, world, row, &profile);
 
     if (r.kind == MDM_OK)
-        r = mdm_profile_direct(p, &settings->profile, world, row, &scep, &xml, &len);
+        r = mdm_identity_payload(p, settings->mdm_identity, row, MDM_PURPOSE_MDM, request->scep_url,
+                                 secret, &scep);
+    if (r.kind == MDM_OK)
+        r = mdm_profile_direct(p, profile, world, row, &scep, &xml, &len);
     if (r.kind == MDM_OK)
         r = mdm_terms_of_payloads(p, settings->profile.identifier, xml, len, &row->terms);
     if (r.kind == MDM_OK)

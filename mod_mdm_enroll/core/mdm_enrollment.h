@@ -248,6 +248,7 @@ typedef struct mdm_world_t {
     const mdm_directory_t *directory;
     const mdm_policy_t *policy; /* is asked behind the directory, whose attributes it may go by */
     const mdm_text_evaluator_t *texts; /* of expressions in profiles; NULL: there are none */
+    const mdm_condition_t *conditions; /* of templates; NULL: there are none */
     /* What sets this site apart from others on the same store, and by which rules (policy,
      * directory, device CAs) it lets devices in: an enrollment is no good elsewhere. Never empty.
      */

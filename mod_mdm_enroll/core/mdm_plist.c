@@ -169,14 +169,21 @@ static void count_nodes(plist_t node, mdm_xml_counts_t *counts)
 
 mdm_result_t mdm_plist_parse(apr_pool_t *p, const char *data, apr_size_t len, mdm_plist_t **root)
 {
+    return mdm_plist_parse_up_to(p, data, len, MDM_PLIST_MAX_BYTES, root);
+}
+
+mdm_result_t mdm_plist_parse_up_to(apr_pool_t *p, const char *data, apr_size_t len,
+                                   apr_size_t max_bytes, mdm_plist_t **root)
+{
     mdm_xml_counts_t written;
     mdm_xml_counts_t read = {0, 0};
     plist_t node = NULL;
 
-    if (len == 0 || len > MDM_PLIST_MAX_BYTES) {
+    if (len == 0 || len > max_bytes) {
         return mdm_result_make(p, MDM_MSG_PLIST_FORMAT,
-                               "a property list of %" APR_SIZE_T_FMT " bytes, wanted 1 to %d", len,
-                               MDM_PLIST_MAX_BYTES);
+                               "a property list of %" APR_SIZE_T_FMT
+                               " bytes, wanted 1 to %" APR_SIZE_T_FMT,
+                               len, max_bytes);
     }
     if (len >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0) {
         data += 3; /* libplist does not know the byte order mark */

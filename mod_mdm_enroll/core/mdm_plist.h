@@ -62,6 +62,10 @@ int mdm_plist_text_ok(const char *text);
  * MDM_MSG_PLIST_FORMAT or _STRUCTURE. Call it only on bytes whose signature was verified. */
 mdm_result_t mdm_plist_parse(apr_pool_t *p, const char *data, apr_size_t len, mdm_plist_t **root);
 
+/* The same for what an administrator wrote, with a limit of its own. */
+mdm_result_t mdm_plist_parse_up_to(apr_pool_t *p, const char *data, apr_size_t len,
+                                   apr_size_t max_bytes, mdm_plist_t **root);
+
 /* Read again what mdm_plist_to_xml() wrote: no limits, no checks, so for nothing else. NULL if it
  * is none after all. */
 mdm_plist_t *mdm_plist_reread(apr_pool_t *p, const char *xml, apr_size_t len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Payloads and profiles, from settings. Keys and types are those of Apple's schemas. Depends on
- * mdm_plist, mdm_schema, mdm_system, mdm_x509 and the random source of mdm_enrollment.
+ * mdm_plist, mdm_schema, mdm_system, mdm_template, mdm_uuid, mdm_x509 and the random source of
+ * mdm_enrollment.
  */
 #include "mdm_profile.h"
 
@@ -10,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "mdm_system.h"
+#include "mdm_uuid.h"
 
 /* All rights of com.apple.mdm. */
 #define ACCESS_RIGHTS_ALL 8191
@@ -34,9 +36,11 @@ static mdm_plist_t *common(apr_pool_t *p, const mdm_profile_settings_t *settings
 
     mdm_plist_set_string(dict, "PayloadType", type);
     mdm_plist_set_integer(dict, "PayloadVersion", 1);
-    mdm_plist_set_string(dict, "PayloadIdentifier",
-                         apr_pstrcat(p, settings->identifier, suffix, NULL));
-    mdm_plist_set_string(dict, "PayloadUUID", uuid);
+    mdm_plist_set_string(
+        dict, "PayloadIdentifier",
+        mdm_template_identifier(settings->template, type,
+                                apr_pstrcat(p, settings->identifier, suffix, NULL)));
+    mdm_plist_set_string(dict, "PayloadUUID", mdm_template_uuid(settings->template, type, uuid));
     mdm_plist_set_string(dict, "PayloadDisplayName", display_name);
     mdm_plist_set_string(dict, "PayloadDescription", description);
     mdm_plist_set_string(dict, "PayloadOrganization", settings->organization);
@@ -222,20 +226,6 @@ mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *s
     return to_xml(p, profile, xml, len);
 }
 
-/* Made from the certificate, so that it is the same in every profile. */
-static const char *certificate_uuid(apr_pool_t *p, const char *fingerprint)
-{
-    char digits[33];
-
-    apr_cpystrn(digits, fingerprint, sizeof(digits));
-    digits[12] = '8'; /* version 8 of RFC 9562: made in a way of one's own */
-    digits[16] = "89ab"[digits[16] % 4];
-    for (char *c = digits; *c != '\0'; c++)
-        *c = (char)apr_toupper(*c);
-    return apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12,
-                        digits + 16, digits + 20);
-}
-
 mdm_result_t mdm_profile_add_certificate(apr_pool_t *p, apr_array_header_t *certificates,
                                          X509 *cert, const char **uuid)
 {
@@ -244,7 +234,7 @@ mdm_result_t mdm_profile_add_certificate(apr_pool_t *p, apr_array_header_t *cert
 
     if (fingerprint[0] == '\0')
         return mdm_sha256_failed(p);
-    *uuid = certificate_uuid(p, fingerprint);
+    *uuid = mdm_uuid_of(p, fingerprint);
     for (int i = 0; i < certificates->nelts; i++)
         if (strcmp(APR_ARRAY_IDX(certificates, i, mdm_profile_certificate_t).uuid, *uuid) == 0)
             return mdm_result_ok();
@@ -338,6 +328,13 @@ static mdm_result_t append_mdm(apr_pool_t *p, const mdm_profile_settings_t *sett
     return r;
 }
 
+/* The UUID of what was appended last, which a template may have given it. */
+static const char *last_uuid(const mdm_plist_t *payloads)
+{
+    return mdm_plist_string(
+        mdm_plist_get(mdm_plist_item(payloads, mdm_plist_size(payloads) - 1), "PayloadUUID"));
+}
+
 /* The payloads of the final profile. */
 static mdm_result_t make_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_schema_target_t *target,
@@ -354,7 +351,9 @@ static mdm_result_t make_payloads(apr_pool_t *p, const mdm_profile_settings_t *s
     if (r.kind == MDM_OK)
         r = append_scep(p, settings, target, scep_uuid, scep, made);
     if (r.kind == MDM_OK)
-        r = append_mdm(p, settings, target, uuid, scep_uuid, made);
+        r = append_mdm(p, settings, target, uuid, last_uuid(made), made);
+    if (r.kind == MDM_OK)
+        r = mdm_template_append(p, settings->template, settings->identifier, target, made);
     if (r.kind == MDM_OK)
         *payloads = made;
     return r;

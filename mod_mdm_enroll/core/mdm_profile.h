@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Payloads and profiles, from settings. Pure: no store, no signature. Depends on mdm_schema,
- * mdm_x509, mdm_enrollment.
+ * mdm_template, mdm_x509, mdm_enrollment.
  */
 #ifndef MDM_PROFILE_H
 #define MDM_PROFILE_H
@@ -10,6 +10,7 @@
 
 #include "mdm_enrollment.h"
 #include "mdm_schema.h"
+#include "mdm_template.h"
 #include "mdm_x509.h"
 
 /* A payload of the final profile that is the same for all devices. */
@@ -43,7 +44,18 @@ typedef struct mdm_profile_settings_t {
     const apr_array_header_t *pkcs12;
     const apr_array_header_t *root;  /* of every root certificate */
     const apr_array_header_t *pkcs1; /* of every other certificate */
+    /* Made by mdm_profile_with_template(), which has put its settings into the above; or NULL */
+    const mdm_template_t *template;
+    /* mdm_profile_choice_t: which settings are taken instead (mdm_profile_choose), or NULL */
+    const apr_array_header_t *choices;
 } mdm_profile_settings_t;
+
+/* Settings for some users and devices. */
+typedef struct mdm_profile_choice_t {
+    const char *name;      /* for messages */
+    const void *condition; /* of mdm_world_t.conditions; NULL: for everybody */
+    const mdm_profile_settings_t *settings;
+} mdm_profile_choice_t;
 
 /* What a SCEP payload says of its server and asks it for. */
 typedef struct mdm_profile_scep_t {

@@ -37,6 +37,14 @@ typedef struct mdm_text_evaluator_t {
                              const struct mdm_enrollment_t *row, const char **value);
 } mdm_text_evaluator_t;
 
+/* Whether a condition, an expression that is true or false, holds for the user and device of row.
+ * Otherwise MDM_MSG_TEXT. */
+typedef struct mdm_condition_t {
+    void *context;
+    mdm_result_t (*holds)(void *context, apr_pool_t *p, const void *condition,
+                          const struct mdm_enrollment_t *row, int *holds);
+} mdm_condition_t;
+
 /* Longest value of a text, in bytes. */
 #define MDM_TEXT_MAX_BYTES 8192
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the phases and the updates have in common. Depends on mdm_cms, mdm_identity, mdm_profile,
- * mdm_terms and mdm_trust.
+ * What the phases and the updates have in common. Depends on mdm_cms, mdm_identity,
+ * mdm_profile_template, mdm_terms and mdm_trust.
  */
 #include "mdm_turn.h"
 
 #include <string.h>
 
 #include "mdm_cms.h"
+#include "mdm_profile_template.h"
 #include "mdm_terms.h"
 
 void mdm_turn_start_facts(mdm_ota_facts_t *facts)
@@ -104,14 +105,17 @@ mdm_result_t mdm_turn_enrollment_reply(const mdm_turn_t *turn, const mdm_enrollm
                                        const char *secret, mdm_ota_reply_t *reply,
                                        const char **terms)
 {
-    const mdm_profile_settings_t *profile = &turn->settings->profile;
+    const mdm_profile_settings_t *profile = NULL;
     const unsigned char *encrypted;
     mdm_profile_scep_t scep;
     const char *xml;
     apr_size_t len;
-    mdm_result_t r = mdm_identity_payload(turn->p, turn->settings->mdm_identity, row,
-                                          MDM_PURPOSE_MDM, turn->request->scep_url, secret, &scep);
+    mdm_result_t r =
+        mdm_profile_choose(turn->p, &turn->settings->profile, turn->world, row, &profile);
 
+    if (r.kind == MDM_OK)
+        r = mdm_identity_payload(turn->p, turn->settings->mdm_identity, row, MDM_PURPOSE_MDM,
+                                 turn->request->scep_url, secret, &scep);
     if (r.kind == MDM_OK)
         r = mdm_profile_payloads(turn->p, profile, turn->world, row, &scep, &xml, &len);
     if (r.kind == MDM_OK)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
  * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c,
- * conf_notify.c, conf_payload.c and conf_update.c set; conf_check.c and conf_guard.c cross-check;
- * conf_make.c, conf_issuer.c, conf_identity.c and conf_notify.c make; conf_start.c completes it in
- * post_config and in each child.
+ * conf_notify.c, conf_payload.c, conf_template.c and conf_update.c set; conf_check.c and
+ * conf_guard.c cross-check; conf_make.c, conf_issuer.c, conf_identity.c, conf_notify.c and
+ * conf_template.c make; conf_start.c completes it in post_config and in each child.
  */
 #ifndef MDM_CONF_H
 #define MDM_CONF_H
@@ -76,6 +76,7 @@ typedef enum {
     MDM_SET_NOTIFY,
     MDM_SET_RENEWAL_GRACE,
     MDM_SET_ALLOW_CHANGE,
+    MDM_SET_TEMPLATE,
     MDM_SET_COUNT
 } mdm_set_t;
 
@@ -210,6 +211,7 @@ typedef struct mdm_server_conf_t {
     const mdm_conf_identity_t *identities[MDM_CONF_IDENTITY_COUNT]; /* NULL: builtin */
     apr_array_header_t *identity_cas;                               /* const char *: files */
     const mdm_conf_notify_t *notify;
+    apr_array_header_t *templates; /* mdm_conf_template_t * */
 
     apr_array_header_t *tls_signers; /* mdm_signer_t *: what mod_ssl has for this very vhost */
     mdm_site_t *site;                /* NULL: enrollment is not served here */
@@ -267,6 +269,11 @@ const char *mdm_conf_set_pass_phrase(cmd_parms *cmd, void *dir, int argc, char *
  * Returns NULL, or the whole refusal, without a PIN. */
 const char *mdm_conf_key_source(cmd_parms *cmd, const char *name, const char **source);
 
+/* One MDMEnrollTemplate, of conf_template.c. */
+typedef struct mdm_conf_template_t mdm_conf_template_t;
+const char *mdm_conf_set_template(cmd_parms *cmd, void *dir, const char *file,
+                                  const char *expression);
+
 /* 1 for the payload keys whose values name certificates: they are checked when those are read. */
 int mdm_conf_payload_pins(const char *payload, const char *key);
 
@@ -289,6 +296,12 @@ void mdm_conf_make_identities(mdm_check_t *check, apr_pool_t *p, const mdm_serve
                               mdm_ota_settings_t *settings);
 void mdm_conf_trust_identities(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
                                mdm_trust_t *trust);
+
+/* The choices that the templates are, over the profile of a site whose settings are complete.
+ * identity_url is the URL of the MDM identity's payload as far as it is known. Problems are told.
+ */
+void mdm_conf_make_templates(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
+                             const char *identity_url, mdm_site_t *site);
 
 /* Append what of it belongs to the rules (mdm_world_t.rules). Nothing for builtin ones. */
 void mdm_conf_identity_rules(apr_array_header_t *texts, const mdm_ota_settings_t *settings);

@@ -37,6 +37,7 @@ void *mdm_conf_create_server(apr_pool_t *p, server_rec *s)
     conf->identity_cas = apr_array_make(p, 0, sizeof(const char *));
     conf->payloads = apr_array_make(p, 0, sizeof(mdm_payload_conf_t *));
     conf->requirements = apr_array_make(p, 0, sizeof(mdm_requirement_t *));
+    conf->templates = apr_array_make(p, 0, sizeof(mdm_conf_template_t *));
     conf->tls_signers = apr_array_make(p, 0, sizeof(mdm_signer_t *));
     return conf;
 }
@@ -93,6 +94,7 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_MDM_IDENTITY, identities[MDM_CONF_MDM_IDENTITY]);
     INHERIT(MDM_SET_IDENTITY_CA, identity_cas);
     INHERIT(MDM_SET_NOTIFY, notify);
+    INHERIT(MDM_SET_TEMPLATE, templates);
 }
 
 /* What is said about one directory is not for another: least of all the password. */
@@ -495,6 +497,8 @@ const command_rec mdm_conf_directives[] = {
                   "PayloadIdentifier of the enrollment profile, in reverse DNS notation"),
     AP_INIT_TAKE12("MDMEnrollServer", set_server, NULL, RSRC_CONF,
                    "ServerURL and, if it differs, CheckInURL of the MDM server"),
+    AP_INIT_TAKE12("MDMEnrollTemplate", mdm_conf_set_template, NULL, RSRC_CONF,
+                   "file of an enrollment profile, and for whom it is (an expression)"),
     AP_INIT_TAKE1("MDMEnrollTopic", set_topic, NULL, RSRC_CONF,
                   "topic of the MDM server's push certificate, com.apple.mgmt.*"),
     AP_INIT_TAKE2("MDMEnrollCA", mdm_conf_set_ca, NULL, RSRC_CONF,

@@ -128,6 +128,8 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
     call->policy.check = mdm_policy_expr_check;
     call->texts = mdm_text_expr_evaluator(r);
     call->world.texts = &call->texts;
+    call->conditions = mdm_text_expr_condition(r);
+    call->world.conditions = &call->conditions;
     call->world.store = site->store;
     call->world.site = site->identity;
     call->world.rules = site->rules;

@@ -24,6 +24,7 @@ typedef struct mdm_call_t {
     mdm_policy_expr_t expressions;
     mdm_policy_t policy;
     mdm_text_evaluator_t texts;
+    mdm_condition_t conditions;
     mdm_world_t world;
 } mdm_call_t;
 

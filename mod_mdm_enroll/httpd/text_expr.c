@@ -43,35 +43,69 @@ static void set(request_rec *r, const char *name, const char *value)
         apr_table_unset(r->subprocess_env, name);
 }
 
-static mdm_result_t evaluate(void *context, apr_pool_t *p, const void *expression,
-                             const mdm_enrollment_t *row, const char **value)
+/* A request as it was before it spoke for a row. */
+typedef struct before_t {
+    const char *values[VARIABLES];
+    char *user;
+} before_t;
+
+static const char *const names[VARIABLES] = {"MDM_USER",    "MDM_UDID",       "MDM_SERIAL",
+                                             "MDM_PRODUCT", "MDM_OS_VERSION", "MDM_ENROLLMENT",
+                                             "MDM_FLOW"};
+
+static void speak_for(request_rec *r, const mdm_enrollment_t *row, before_t *before)
 {
-    const struct {
-        const char *name, *value;
-    } variables[VARIABLES] = {{"MDM_USER", row->user},
-                              {"MDM_UDID", row->udid},
-                              {"MDM_SERIAL", row->serial},
-                              {"MDM_PRODUCT", row->product},
-                              {"MDM_OS_VERSION", row->os_version},
-                              {"MDM_ENROLLMENT", row->id},
-                              {"MDM_FLOW", row->flow}};
-    const char *before[VARIABLES], *error = NULL, *made;
-    request_rec *r = context;
-    char *user = r->user;
+    const char *const values[VARIABLES] = {row->user,       row->udid, row->serial, row->product,
+                                           row->os_version, row->id,   row->flow};
     int i;
 
     for (i = 0; i < VARIABLES; i++) {
-        before[i] = apr_table_get(r->subprocess_env, variables[i].name);
-        set(r, variables[i].name, variables[i].value);
+        before->values[i] = apr_table_get(r->subprocess_env, names[i]);
+        set(r, names[i], values[i]);
     }
+    before->user = r->user;
     r->user = *row->user ? apr_pstrdup(r->pool, row->user) : NULL;
-    made = ap_expr_str_exec(r, expression, &error);
-    r->user = user;
+}
+
+static void restore(request_rec *r, const before_t *before)
+{
+    int i;
+
+    r->user = before->user;
     for (i = 0; i < VARIABLES; i++)
-        set(r, variables[i].name, before[i]);
+        set(r, names[i], before->values[i]);
+}
+
+static mdm_result_t evaluate(void *context, apr_pool_t *p, const void *expression,
+                             const mdm_enrollment_t *row, const char **value)
+{
+    request_rec *r = context;
+    const char *error = NULL, *made;
+    before_t before;
+
+    speak_for(r, row, &before);
+    made = ap_expr_str_exec(r, expression, &error);
+    restore(r, &before);
     if (error || !made)
         return mdm_result_make(p, MDM_MSG_TEXT, "%s", error ? error : "no value");
     *value = apr_pstrdup(p, made);
+    return mdm_result_ok();
+}
+
+static mdm_result_t holds(void *context, apr_pool_t *p, const void *condition,
+                          const mdm_enrollment_t *row, int *yes)
+{
+    request_rec *r = context;
+    const char *error = NULL;
+    before_t before;
+    int answer;
+
+    speak_for(r, row, &before);
+    answer = ap_expr_exec(r, condition, &error);
+    restore(r, &before);
+    if (error || answer < 0)
+        return mdm_result_make(p, MDM_MSG_TEXT, "%s", error ? error : "no answer");
+    *yes = answer > 0;
     return mdm_result_ok();
 }
 
@@ -80,4 +114,11 @@ mdm_text_evaluator_t mdm_text_expr_evaluator(request_rec *r)
     mdm_text_evaluator_t evaluator = {r, evaluate};
 
     return evaluator;
+}
+
+mdm_condition_t mdm_text_expr_condition(request_rec *r)
+{
+    mdm_condition_t condition = {r, holds};
+
+    return condition;
 }

@@ -21,4 +21,7 @@ mdm_text_compiler_t mdm_text_expr_compiler(cmd_parms *cmd);
  * user; everything else is as in any expression of this request, which is left as it was. */
 mdm_text_evaluator_t mdm_text_expr_evaluator(request_rec *r);
 
+/* The same for conditions, which are ap_expr_info_t of ap_expr_parse_cmd(). */
+mdm_condition_t mdm_text_expr_condition(request_rec *r);
+
 #endif
