@@ -2,6 +2,7 @@
 """The files of conf/ as they are, and where a site may put what is in them."""
 
 import re
+import shutil
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_examples_in_conf(conf_site, world):
     site = conf_site(lambda site: site.tls_host(site.folder / "mdm_enroll.conf"))
     text = CONF.read_text()
     examples = re.findall("^#(MDMEnroll.*)$", text, re.M)
-    assert len(examples) >= 21
+    assert len(examples) >= 22
     ra = world.maker.issue("O=Test, CN=RA", world.site.ca,
                            usage={"digital_signature", "key_encipherment"})
     former = world.maker.issue("O=Test, CN=Former CA", ca=True, key="p256")
@@ -123,6 +124,7 @@ def test_examples_in_conf(conf_site, world):
                           ("test-devices.pem", world.device_ca.pem),
                           ("ldap-ca.pem", world.site.root.pem)):
         (site.folder / name).write_bytes(content)
+    shutil.copytree(paths.SRC / "conf" / "templates", site.folder / "templates")
     for line in examples:
         text = text.replace("#" + line, line.replace("/etc/mdm-enroll", str(site.folder)))
     (site.folder / "mdm_enroll.conf").write_text(text)

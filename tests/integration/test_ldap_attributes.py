@@ -51,7 +51,8 @@ def unescaped(text):
 
 
 def logged(site, walk_on):
-    """The variables in the log line of the one request that walk_on makes, by name; unset: absent."""
+    """The variables in the log line of the one request that walk_on makes, by name; those that are
+    not set are absent."""
     def lines():
         return site.attributes_log.read_text("latin-1").splitlines()
     before = len(lines())

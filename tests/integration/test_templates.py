@@ -8,6 +8,7 @@ import re
 import pytest
 
 from harness import paths
+from harness.process import run
 from harness.schema import Schemas
 from harness.site import CHECKIN, ID, IDENTIFIER, ORGANIZATION, SERVER, TOPIC, ldap_url
 
@@ -42,12 +43,13 @@ def other(**keys):
 # Strings, and what they are for alice's SURVIVE.
 EXACTLY = {
     "plain": "plain", "empty": "", "quoted": "%%{MDM_USER} 100%", "user": "%{MDM_USER}",
-    "markup": "<&>\"' ]]> %{MDM_SERIAL} ü 𝄞", "blanks": "  two  \n lines\t", "name": "%{MDM_LDAP_DISPLAYNAME}",
-    "choice": "%{tolower:%{MDM_SERIAL}}/%{MDM_OS_VERSION}", "nothing": "[%{MDM_LDAP_DEPARTMENTNUMBER}]"}
+    "markup": "<&>\"' ]]> %{MDM_SERIAL} ü 𝄞", "blanks": "  two  \n lines\t",
+    "name": "%{MDM_LDAP_DISPLAYNAME}", "choice": "%{tolower:%{MDM_SERIAL}}/%{MDM_OS_VERSION}",
+    "nothing": "[%{MDM_LDAP_DEPARTMENTNUMBER}]"}
 NAME = "Ünal \"<&>\" %{MDM_UDID}"
 BECOMES = EXACTLY | {
-    "quoted": "%{MDM_USER} 100%", "user": "alice", "markup": "<&>\"' ]]> SURVIVE ü 𝄞", "name": NAME,
-    "choice": "survive/18.1", "nothing": "[]"}
+    "quoted": "%{MDM_USER} 100%", "user": "alice", "markup": "<&>\"' ]]> SURVIVE ü 𝄞",
+    "name": NAME, "choice": "survive/18.1", "nothing": "[]"}
 KEPT = {
     "data": bytes(range(256)), "none": b"", "date": datetime.datetime(2031, 2, 3, 4, 5, 6),
     "old": datetime.datetime(1969, 12, 31, 23, 59, 59), "yes": True, "no": False,
@@ -228,7 +230,7 @@ def test_value_that_no_profile_can_carry(fleet, world):
     """A line break of old in the directory: nothing is sent, and the row stays where it was."""
     world.slapd.replace("alice", displayName=["x" * 9000])  # too long for a variable, so empty
     assert delivered(fleet, SERIAL="SURVIVE")
-    world.slapd.replace("alice", displayName=["y" * 8192])  # and with more text too long for a value
+    world.slapd.replace("alice", displayName=["y" * 8192])  # with more, too long for a value
     (fleet.templates / "survive").write_bytes(
         template(other(Text="%{MDM_LDAP_DISPLAYNAME}+")))
     fleet.httpd.graceful()
@@ -244,6 +246,81 @@ def test_changed_file_counts_after_a_graceful_restart(fleet):
     assert said(delivered(fleet, user="bob")) == "Bob"
     fleet.httpd.graceful()
     assert said(delivered(fleet, user="bob")) == "New"
+
+
+# --- the how-tos ---------------------------------------------------------------------------------
+
+
+def how_to(title, folder):
+    """The code below a heading of install.md by language, with its files in the folder; commands
+    are obeyed."""
+    text = (paths.SRC / "docs" / "install.md").read_text()
+    section = re.split(r"\n##+ ", text.partition(f"\n### {title}\n")[2])[0]
+    blocks = {}
+    for language, code in re.findall(r"^```(\w+)\n(.*?)^```$", section, re.S | re.M):
+        blocks.setdefault(language, []).append(code.replace("/etc/mdm-enroll", str(folder)))
+    for commands in blocks.pop("sh"):
+        run("sh", "-ec", commands, cwd=paths.SRC)
+    return blocks
+
+
+def test_examples_of_the_manual(own_site, world):
+    text = (paths.SRC / "docs" / "mod_mdm_enroll.md").read_text()
+    directive = text.partition("\n### MDMEnrollTemplate\n")[2].partition("\n### ")[0]
+    (lines,) = re.findall(r"^```apache\n(.*?)^```$", directive, re.S | re.M)
+    section = text.partition("\n## Templates\n")[2].partition("\n## ")[0]
+    (xml,) = re.findall(r"^```xml\n(.*?)^```$", section, re.S | re.M)
+    folder = world.new_folder("manual")
+    for name in re.findall(r"/etc/mdm-enroll/templates/(\S+)", lines):
+        (folder / name).write_text(xml)
+    url = ldap_url(world.slapd.url).replace("?uid?", "?uid,departmentNumber?")
+    site = own_site(directives=f'MDMEnrollDirectory "{url}"\n' +
+                    lines.replace("/etc/mdm-enroll/templates", str(folder)))
+    assert site.httpd.test() == (0, "Syntax OK\n")
+
+
+def test_ipads_per_group(own_site, world):
+    folder = world.new_folder("ipads")
+    blocks = how_to("iPads per group", folder)
+    sales = folder / "templates" / "sales.mobileconfig"
+    (change,) = blocks["xml"]
+    text, count = re.subn(r" *<key>URL</key>\n.*\n", lambda _: change, sales.read_text())
+    assert count == 1
+    sales.write_text(text)
+    define, lines = blocks["apache"]
+    (attributes,) = re.findall(r'^Define MDM_LDAP ".*\?([\w,]+)"$', define, re.M)
+    url = ldap_url(world.slapd.url).replace("?uid?", f"?{attributes}?")
+    site = own_site(directives=f'MDMEnrollDirectory "{url}"\n' + lines).start()
+    urls = {}
+    for user, departments in (("alice", ["12", "4711"]), ("bob", ["47110"])):
+        world.slapd.replace(user, departmentNumber=departments)
+        walk = delivered(site, user=user, PRODUCT="iPad14,1")
+        urls[user] = walk.payload("com.apple.webClip.managed")["URL"]
+        world.slapd.replace(user, departmentNumber=[])
+    assert urls == {"alice": "https://start.example.com/sales",
+                    "bob": "https://start.example.com/"}
+    refuses(site, "iPhone17,2", "Only iPads are enrolled here.")
+
+
+def refuses(site, product, text):
+    walk = site.walk(site.world.device(PRODUCT=product)).offer()
+    site.expect("POLICY_REFUSED")
+    response = walk.post(walk.phase2_message())
+    assert (response.status, response.json()["message"]) == (403, text)
+
+
+def test_a_fleet_of_macs(own_site, world):
+    alone, beside = how_to("A fleet of Macs", world.new_folder("macs"))["apache"]
+    site = own_site(directives=alone).start()
+    walk = delivered(site, PRODUCT="MacBookPro18,2", OS_VERSION="15.1")
+    assert walk.profile["PayloadScope"] == "System"
+    assert "com.apple.mdm.per-user-connections" in walk.payload("com.apple.mdm")[
+        "ServerCapabilities"]
+    refuses(site, "iPhone17,2", "Only Macs are enrolled here.")
+    site.stop()
+    site.directives = beside
+    site.reconfigure()
+    assert site.httpd.test() == (0, "Syntax OK\n")
 
 
 # --- what cannot work ---------------------------------------------------------------------------
@@ -268,8 +345,8 @@ BROKEN = {
     "encrypted": (template(EncryptedPayloadContent=b"x"), "EncryptedPayloadContent cannot be set"),
     "version": (template(PayloadVersion=2), "PayloadVersion: wanted is <integer>1</integer>"),
     "identifier": (template(PayloadIdentifier="com.example.other"),
-                   f'PayloadIdentifier "com.example.other": wanted is no such key, or "{IDENTIFIER}": '
-                   "use MDMEnrollIdentifier"),
+                   'PayloadIdentifier "com.example.other": wanted is no such key, or '
+                   f'"{IDENTIFIER}": use MDMEnrollIdentifier'),
     "date over": (template(RemovalDate=datetime.datetime(2020, 1, 1)), "RemovalDate is over"),
     "no array": (plistlib.dumps({"PayloadContent": {}}), "PayloadContent: wanted is an <array>"),
     "no payload": (template("com.apple.mdm"), "PayloadContent[0]: wanted is a payload, a <dict>"),
@@ -295,7 +372,8 @@ BROKEN = {
     "server": (template(mdm(ServerURL="https://x.test")), f'or "{SERVER}": use MDMEnrollServer'),
     "identity UUID": (template(mdm(IdentityCertificateUUID=UUID % 1)),
                       "the module points it to the identity"),
-    "SCEP URL": (template(scep(URL="https://x.test")), "PayloadContent[0] (com.apple.security.scep) "
+    "SCEP URL": (template(scep(URL="https://x.test")),
+                 "PayloadContent[0] (com.apple.security.scep) "
                  'PayloadContent URL "https://x.test": wanted is no such key, or "http'),
     "challenge": (template(scep(Challenge="hunter2")),
                   "Challenge: wanted is no such key: it is made for each device"),
@@ -313,9 +391,11 @@ BROKEN = {
                     'PayloadIdentifier "a.b": another payload has the same'),
     "the module's identifier": (template(other(PayloadIdentifier=IDENTIFIER + ".scep")),
                                 "another payload or the profile has the same"),
-    "common key": (template(other(PayloadDisplayName=7)), "PayloadDisplayName: wanted is a <string>"),
+    "common key": (template(other(PayloadDisplayName=7)),
+                   "PayloadDisplayName: wanted is a <string>"),
     "unclosed": (template(other(Deep={"List": ["a", "%{MDM_USER"]})),
-                 "PayloadContent[0] (com.example.settings) Deep.List[1]: \"%{MDM_USER\": wanted is a }"),
+                 "PayloadContent[0] (com.example.settings) Deep.List[1]: "
+                 '"%{MDM_USER": wanted is a }'),
     "unknown variable": (template(mdm(PayloadDescription="%{MDM_NOSUCH}")), "MDM_NOSUCH"),
     "no expression": (template(other(Text="%{ }")), "Text: \"%{ }\" cannot be compiled"),
     "attribute that is not read": (template(other(Text="%{MDM_LDAP_MAIL}")),
