@@ -32,6 +32,8 @@ def own(world):
         "MDMEnrollRequire \"%{MDM_LDAP_DEPARTMENTNUMBER} =~ /(^|; )sales(; |$)/\" "
         f'"{TEXT}"\n'
         "MDMEnrollRequire \"%{mdm_ldap_displayname} != 'locked out'\"\n"
+        'MDMEnrollPayload Configuration PayloadDescription "For %{MDM_LDAP_DISPLAYNAME}"\n'
+        'MDMEnrollServer "https://mdm.example.test/mdm?mail=%{MDM_LDAP_MAIL}"\n'
         f'CustomLog {log} "%P %s %<{{MDM_PHASE}}e|{shown}"\n')).start()
     site.names, site.attributes_log = names, log
     yield site
@@ -116,6 +118,16 @@ def test_nothing_is_left_from_another_request(own):
     assert seen[0][0].split()[0] == seen[1][0].split()[0]  # the same process
     assert seen[0][1]["MDM_LDAP_TITLE"] == "Lead"
     assert seen[1][1] == {"MDM_LDAP_UID": "bob", "MDM_LDAP_DEPARTMENTNUMBER": "sales"}
+
+
+def test_values_of_profiles(own):
+    give(own, "alice", displayName=[ODD[2]], mail=["a b@example.test"])
+    walk = own.walk().offer().identify().certify().deliver()
+    assert walk.profile["PayloadDescription"] == f"For {ODD[2]}"
+    assert walk.payload("com.apple.mdm")["ServerURL"].endswith("?mail=a%20b%40example.test")
+    give(own, "alice", displayName=[])
+    assert own.walk().offer().identify().certify().deliver().profile[
+        "PayloadDescription"] == "For "
 
 
 @pytest.mark.parametrize("attributes, text", [
