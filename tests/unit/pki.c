@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pki_rsa.h"
+
 apr_pool_t *pki_pool;
 
 static char *folder;
@@ -78,7 +80,7 @@ static EVP_PKEY *own_key(EVP_PKEY *key)
 
 EVP_PKEY *pki_key_rsa(int bits)
 {
-    return own_key(EVP_RSA_gen((size_t)bits));
+    return own_key(pki_rsa_next(bits));
 }
 
 EVP_PKEY *pki_key_ec(const char *curve)
