@@ -3,6 +3,7 @@
 announced by its message id, and every announced id must have come."""
 
 import collections
+import contextlib
 import re
 
 from . import paths
@@ -97,6 +98,7 @@ class ErrorLog:
                 _bad_lines(self._between(stop, None), _OF_THE_MACHINE | _OF_A_STOP))
 
     def _judge(self):
+        """(what is wrong, whether something is still to come)"""
         seen = collections.Counter()
         problems = [f"unexpected, of its start: {line}" for line in self._from_start]
         for line in self._bad():
@@ -110,15 +112,15 @@ class ErrorLog:
                      for i, n in self._expected.items()
                      if i not in self._at_least and seen[i] != n]
         problems += [f"{i}: expected, did not come" for i in self._at_least if not seen[i]]
-        return problems
+        return problems, (any(seen[i] < n for i, n in self._expected.items()) or
+                          any(not seen[i] for i in self._at_least))
 
     def wait_for(self, *ids):
         wait_until(lambda: self.lines(*ids), f"{ids} in the error log")
 
     def verify(self):
-        """A list of what is wrong. A line may be written a little after its response."""
-        try:
-            wait_until(lambda: not self._judge(), "the error log", seconds=1.5)
-        except AssertionError:
-            pass
-        return self._judge()
+        """A list of what is wrong. A line may be written a little after its response; what is too
+        much already does not get better by waiting."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self._judge()[1], "the error log", seconds=1.5)
+        return self._judge()[0]
