@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The enrollment profile without phases. Depends on mdm_cms, mdm_device, mdm_enrollment,
- * mdm_identity, mdm_profile and mdm_terms.
+ * mdm_identity, mdm_limit, mdm_profile and mdm_terms.
  */
 #include "mdm_direct.h"
 
 #include "mdm_cms.h"
 #include "mdm_device.h"
+#include "mdm_limit.h"
 #include "mdm_profile_template.h"
 #include "mdm_terms.h"
 
@@ -41,6 +42,7 @@ mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
 {
     mdm_enrollment_t *row = NULL;
     mdm_ota_reply_t made = {NULL, 0};
+    mdm_limit_taken_t taken;
     const char *secret = NULL;
     mdm_result_t r;
 
@@ -61,7 +63,13 @@ mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     r = make_reply(p, settings, world, request, row, secret, &made);
     if (r.kind == MDM_OK)
         r = mdm_enrollment_offer(p, world, row, secret, MDM_PURPOSE_MDM, settings->lifetime);
+    if (r.kind != MDM_OK)
+        return r;
+    /* The row first: a place whose enrollment is not there is free. */
+    r = mdm_limit_begin(p, world, &settings->limits, row, mdm_enrollment_device(row), &taken);
     if (r.kind == MDM_OK)
         *reply = made;
+    else if (secret != NULL)
+        mdm_challenge_discard(p, world, secret);
     return r;
 }

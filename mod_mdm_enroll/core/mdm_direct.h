@@ -15,7 +15,8 @@
  * device of which nothing is known: to policy all that it says is "". The row is MDM_STATE_OFFERED,
  * of MDM_FLOW_DIRECT, until the device comes with the challenge for its identity; with a CA of
  * somebody else's it stays so and is swept, since nothing of it comes back here. Nothing is written
- * before the reply is made. request->device_url is not used. Otherwise as mdm_ota_offer(). */
+ * before the reply is made; a row that a limit refuses stays, without its challenge, and is swept.
+ * request->device_url is not used. Otherwise as mdm_ota_offer(). */
 mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
                               const mdm_world_t *world, const mdm_ota_request_t *request,
                               const char *user, mdm_ota_reply_t *reply, mdm_ota_facts_t *facts);

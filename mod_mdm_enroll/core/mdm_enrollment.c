@@ -233,8 +233,12 @@ static void sweep_sometimes(apr_pool_t *p, const mdm_world_t *world, apr_int64_t
 {
     unsigned char die;
 
-    if (world->random(world->context, &die, 1) && die % OFFERS_A_SWEEP == 0)
-        world->store->sweep(world->store->context, p, now - MDM_SWEEP_DELAY);
+    if (!world->random(world->context, &die, 1) || die % OFFERS_A_SWEEP != 0)
+        return;
+    /* Claims first: they are found by their enrollments. */
+    world->store->claim_sweep(world->store->context, p, world->site, MDM_CLAIM_HOURLY,
+                              now - MDM_SWEEP_DELAY);
+    world->store->sweep(world->store->context, p, now - MDM_SWEEP_DELAY);
 }
 
 /* Before anything is made or signed. Offers at the very same moment may exceed the bound a little:
@@ -371,6 +375,15 @@ int mdm_enrollment_is_ended(const mdm_enrollment_t *row)
     return row->expires_at < row->updated_at;
 }
 
+void mdm_enrollment_note(apr_pool_t *p, const mdm_world_t *world, const mdm_enrollment_t *row,
+                         const mdm_result_t *result)
+{
+    if (result->kind == MDM_REFUSED)
+        world->store->enrollment_note_refusal(world->store->context, p, row->id,
+                                              mdm_result_code(p, result->message),
+                                              world->now(world->context));
+}
+
 mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
                                     const mdm_enrollment_t *row, const mdm_device_t *device)
 {
@@ -380,10 +393,9 @@ mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
         r = world->directory->check(world->directory->context, p, row->user, NULL);
     if (r.kind == MDM_OK && world->policy != NULL)
         r = world->policy->check(world->policy->context, p, row, device);
+    if (r.kind == MDM_OK && world->serials != NULL)
+        r = world->serials->check(world->serials->context, p, device->serial);
     /* The refusal stands whether or not it can be noted. */
-    if (r.kind == MDM_REFUSED)
-        world->store->enrollment_note_refusal(world->store->context, p, row->id,
-                                              mdm_result_code(p, r.message),
-                                              world->now(world->context));
+    mdm_enrollment_note(p, world, row, &r);
     return r;
 }

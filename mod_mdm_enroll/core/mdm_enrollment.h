@@ -125,6 +125,25 @@ typedef struct mdm_sighting_t {
     int has_older;        /* mdm_store_t.certificate_end_older would find some */
 } mdm_sighting_t;
 
+/* One place that a user has taken of something of which there is only so much (mdm_limit.h). Two
+ * cannot take one place, and no holder has two. */
+#define MDM_CLAIM_DEVICES "devices"
+#define MDM_CLAIM_HOURLY "hourly"
+typedef struct mdm_claim_t {
+    const char *site;       /* mdm_world_t.site */
+    const char *kind;       /* MDM_CLAIM_* */
+    const char *user;       /* as mdm_limit writes names */
+    apr_int64_t place;      /* from 1 on */
+    const char *holder;     /* what has it: a device, an enrollment */
+    const char *enrollment; /* for which it was taken */
+    apr_int64_t taken_at;   /* later at each renewal */
+    /* Of that enrollment, where claims are read: */
+    int known; /* 0: it is gone, and the rest has no meaning */
+    mdm_state_t state;
+    apr_int64_t updated_at;
+    apr_int64_t expires_at;
+} mdm_claim_t;
+
 /* Takes one certificate at a time. row and what it holds live for the call only. Anything but
  * MDM_OK ends the reading and is its result. */
 typedef mdm_result_t mdm_certificate_visit_t(void *baton, const mdm_certificate_t *row);
@@ -148,8 +167,8 @@ typedef struct mdm_store_t {
     mdm_result_t (*enrollment_advance)(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                        mdm_state_t from, const char *identity, apr_int64_t now,
                                        int *won);
-    /* Remember why policy or directory refused the last attempt on this row; nothing else of the
-     * row changes. */
+    /* Remember why policy, a limit or the directory refused the last attempt on this row; nothing
+     * else of the row changes. */
     mdm_result_t (*enrollment_note_refusal)(void *context, apr_pool_t *p, const char *id,
                                             const char *code, apr_int64_t now);
     mdm_result_t (*challenge_insert)(void *context, apr_pool_t *p, const mdm_challenge_t *row);
@@ -224,6 +243,29 @@ typedef struct mdm_store_t {
     mdm_result_t (*challenge_count)(void *context, apr_pool_t *p, const char *enrollment,
                                     mdm_purpose_t purpose, apr_int64_t after, int limit,
                                     int *count);
+    /* The claims (mdm_claim_t) of a user, by place. */
+    mdm_result_t (*claim_list)(void *context, apr_pool_t *p, const char *site, const char *kind,
+                               const char *user, apr_array_header_t **claims);
+    /* The devices that were delivered to a user at a site and have no claim, whoever's: how many
+     * but *device there are, and whether that is one of them. A device that another user's
+     * enrollment, created later, was delivered to is none. */
+    mdm_result_t (*claim_missing)(void *context, apr_pool_t *p, const char *site, const char *user,
+                                  const char *device, int *others, int *own);
+    /* won = 0 if the place is taken, or the holder has another. */
+    mdm_result_t (*claim_insert)(void *context, apr_pool_t *p, const mdm_claim_t *claim, int *won);
+    /* Write enrollment and taken_at of *claim where it is the holder's, taken at before. */
+    mdm_result_t (*claim_renew)(void *context, apr_pool_t *p, const mdm_claim_t *claim,
+                                apr_int64_t before, int *won);
+    /* Delete it where it is the holder's still, taken at that time. */
+    mdm_result_t (*claim_delete)(void *context, apr_pool_t *p, const mdm_claim_t *claim, int *won);
+    /* Write the enrollment of whatever place the holder of *claim has. */
+    mdm_result_t (*claim_settle)(void *context, apr_pool_t *p, const mdm_claim_t *claim);
+    /* Delete what other users than that of *claim have for its holder. */
+    mdm_result_t (*claim_free_others)(void *context, apr_pool_t *p, const mdm_claim_t *claim);
+    /* Delete the claims of enrollments that sweep() may take, some at a time, and those of a site
+     * and kind that were taken before the same time. */
+    mdm_result_t (*claim_sweep)(void *context, apr_pool_t *p, const char *site, const char *kind,
+                                apr_int64_t before);
 } mdm_store_t;
 
 /* Is the user still there and allowed? MDM_OK, MDM_MSG_DIRECTORY_* of kind MDM_REFUSED, or
@@ -242,11 +284,18 @@ typedef struct mdm_policy_t {
                           const mdm_device_t *device);
 } mdm_policy_t;
 
-/* The world around core. directory and policy may be NULL: not asked for. */
+/* Is a device of this serial number one of the site's? MDM_OK or MDM_MSG_SERIAL_*. */
+typedef struct mdm_serials_t {
+    void *context;
+    mdm_result_t (*check)(void *context, apr_pool_t *p, const char *serial);
+} mdm_serials_t;
+
+/* The world around core. directory, policy and serials may be NULL: not asked for. */
 typedef struct mdm_world_t {
     const mdm_store_t *store;
     const mdm_directory_t *directory;
     const mdm_policy_t *policy; /* is asked behind the directory, whose attributes it may go by */
+    const mdm_serials_t *serials;
     const mdm_text_evaluator_t *texts; /* of expressions in profiles; NULL: there are none */
     const mdm_condition_t *conditions; /* of templates; NULL: there are none */
     /* What sets this site apart from others on the same store, and by which rules (policy,
@@ -335,11 +384,16 @@ const char *mdm_enrollment_device(const mdm_enrollment_t *row);
  * expires_at before updated_at, which nothing else does. */
 int mdm_enrollment_is_ended(const mdm_enrollment_t *row);
 
-/* Directory, then policy, for the user of a row: the two last questions of phases 2 and 3. A
- * refusal (not a failure) is remembered in the row, and stands also if that fails. Core has no use
- * for attributes: a directory of the request keeps them for its policy and texts. */
+/* Directory, policy, then lists of serial numbers, for the user and the device of a row: the last
+ * questions of phases 2 and 3. A refusal (not a failure) is remembered in the row, and stands also
+ * if that fails. Core has no use for attributes: a directory of the request keeps them for its
+ * policy and texts. */
 mdm_result_t mdm_enrollment_allowed(apr_pool_t *p, const mdm_world_t *world,
                                     const mdm_enrollment_t *row, const mdm_device_t *device);
+
+/* Remember in the row why it was refused; anything but a refusal is passed over. */
+void mdm_enrollment_note(apr_pool_t *p, const mdm_world_t *world, const mdm_enrollment_t *row,
+                         const mdm_result_t *result);
 
 /* A random UUID in upper case (RFC 9562 version 4), as Apple's PayloadUUID. NULL if the source
  * failed. */

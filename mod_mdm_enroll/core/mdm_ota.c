@@ -8,6 +8,7 @@
 
 #include "mdm_cms.h"
 #include "mdm_device.h"
+#include "mdm_limit.h"
 #include "mdm_notice.h"
 #include "mdm_pin.h"
 #include "mdm_turn.h"
@@ -89,6 +90,7 @@ static mdm_result_t identify(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     mdm_challenge_t *challenge;
     mdm_enrollment_t *row = NULL;
     mdm_ota_reply_t made = {NULL, 0};
+    mdm_limit_taken_t taken;
     const char *secret;
     mdm_result_t r;
 
@@ -109,6 +111,9 @@ static mdm_result_t identify(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
         r = mdm_turn_check_tls(turn, row);
     if (r.kind == MDM_OK)
         r = mdm_enrollment_allowed(turn->p, turn->world, row, device);
+    if (r.kind == MDM_OK)
+        r = mdm_limit_begin(turn->p, turn->world, &turn->settings->limits, row, device->udid,
+                            &taken);
     if (r.kind != MDM_OK)
         return r;
 
@@ -119,15 +124,15 @@ static mdm_result_t identify(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     row->os_version = device->os_version[0] != '\0' ? device->os_version : device->version;
     row->device_fingerprint = turn->signer_fingerprint;
     secret = mdm_challenge_make(turn->p, turn->world);
-    if (secret == NULL)
-        return mdm_random_failed(turn->p);
-    r = identity_reply(turn, row, secret, &made);
+    r = secret == NULL ? mdm_random_failed(turn->p) : identity_reply(turn, row, secret, &made);
     if (r.kind == MDM_OK)
         r = commit(turn, row, MDM_STATE_OFFERED, secret,
                    mdm_identity_foreign(turn->settings->identity) ? MDM_PURPOSE_BINDING
                                                                   : MDM_PURPOSE_IDENTITY);
     if (r.kind == MDM_OK)
         *reply = made;
+    else
+        mdm_limit_give_back(turn->p, turn->world, &taken);
     return r;
 }
 
@@ -229,6 +234,7 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     mdm_challenge_t *binding = NULL;
     mdm_enrollment_t *row = NULL;
     mdm_ota_reply_t made = {NULL, 0};
+    mdm_limit_taken_t taken;
     const char *secret = NULL;
     mdm_result_t r;
 
@@ -253,7 +259,11 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
             return mdm_random_failed(turn->p);
     }
     r = mdm_turn_enrollment_reply(turn, row, secret, &made, &row->terms);
-    if (r.kind == MDM_OK && binding != NULL)
+    if (r.kind == MDM_OK)
+        r = mdm_limit_deliver(turn->p, turn->world, &turn->settings->limits, row, &taken);
+    if (r.kind != MDM_OK)
+        return r;
+    if (binding != NULL)
         r = mdm_pin_take(turn->p, turn->world, turn->signer, turn->signer_fingerprint, binding, row,
                          turn->settings->lifetime);
     if (r.kind == MDM_OK)
@@ -262,8 +272,11 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     row->signed_at = turn->signed_at;
     if (r.kind == MDM_OK)
         r = commit(turn, row, MDM_STATE_IDENTIFIED, secret, MDM_PURPOSE_MDM);
-    if (r.kind != MDM_OK)
+    if (r.kind != MDM_OK) {
+        mdm_limit_give_back(turn->p, turn->world, &taken);
         return r;
+    }
+    mdm_limit_delivered(turn->p, turn->world, &turn->settings->limits, row);
     turn->facts->event = mdm_event_name(MDM_EVENT_ENROLLED);
     *reply = made;
     return r;

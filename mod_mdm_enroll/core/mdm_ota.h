@@ -11,6 +11,7 @@
 
 #include "mdm_enrollment.h"
 #include "mdm_identity.h"
+#include "mdm_limit.h"
 #include "mdm_profile.h"
 #include "mdm_result.h"
 #include "mdm_trust.h"
@@ -34,6 +35,7 @@ typedef struct mdm_ota_settings_t {
     apr_int64_t lifetime;      /* seconds that the device has for the next phase */
     apr_int64_t renewal_grace; /* seconds past its end that an identity is good for an update */
     mdm_tls_certificate_t tls_certificate;
+    mdm_limits_t limits; /* of each user */
     /* Where the identity of phase 3 and that of the MDM server come from; NULL: from the own CA */
     const mdm_identity_t *identity;
     const mdm_identity_t *mdm_identity;

@@ -8,6 +8,7 @@
 
 #include <apr_strings.h>
 
+#include "store_claim.h"
 #include "store_device.h"
 #include "store_notification.h"
 #include "store_sql.h"
@@ -495,6 +496,7 @@ const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
         .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,
     };
+    mdm_store_claim(store);
     mdm_store_device(store);
     mdm_store_fill_notification(store);
     mdm_store_update(store);

@@ -8,7 +8,7 @@
 #include "../core/mdm_enrollment.h"
 #include "dbd_pool.h"
 
-/* A store over a pool; owned by p, usable by all threads of the process. */
+/* A store over a pool, which is its context; owned by p, usable by all threads of the process. */
 const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool);
 
 #endif

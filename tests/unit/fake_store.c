@@ -8,6 +8,7 @@
 #include <apr_time.h>
 #include <openssl/rand.h>
 
+#include "fake_claim.h"
 #include "fake_store.h"
 
 #define ROW(array, i, type) APR_ARRAY_IDX(array, i, type *)
@@ -626,6 +627,7 @@ void fake_store_reset(fake_store_t *fake)
     fake->challenges = apr_array_make(fake->pool, 8, sizeof(mdm_challenge_t *));
     fake->certificates = apr_array_make(fake->pool, 8, sizeof(mdm_certificate_t *));
     fake->notifications = apr_array_make(fake->pool, 8, sizeof(mdm_notification_t *));
+    fake->claims = apr_array_make(fake->pool, 8, sizeof(mdm_claim_t *));
     fake->refusals = apr_hash_make(fake->pool);
     fake->calls = fake->writes = fake->sweeps = 0;
     fake->rival = NULL;
@@ -664,6 +666,7 @@ fake_store_t *fake_store_create(apr_pool_t *p)
         .certificate_end_older = certificate_end_older,
     };
     fake_store_update(&fake->store);
+    fake_claim(fake);
     apr_pool_create(&fake->pool, p);
     fake_store_reset(fake);
     return fake;

@@ -23,6 +23,7 @@ typedef struct fake_store_t {
     apr_array_header_t *challenges;    /* mdm_challenge_t * */
     apr_array_header_t *certificates;  /* mdm_certificate_t * */
     apr_array_header_t *notifications; /* mdm_notification_t * */
+    apr_array_header_t *claims;        /* mdm_claim_t *: fake_claim.c */
     apr_hash_t *refusals;              /* enrollment id -> code noted last */
     int calls;                         /* of any function, failed ones too */
     int writes;                        /* statements that changed at least one row */
