@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration of a vhost: what directives set, how it merges, and what is made of it at
  * start. conf_directives.c, conf_ca.c, conf_endpoint.c, conf_identity.c, conf_key.c,
- * conf_notify.c, conf_payload.c, conf_template.c and conf_update.c set; conf_check.c and
- * conf_guard.c cross-check; conf_make.c, conf_issuer.c, conf_identity.c, conf_notify.c and
+ * conf_notify.c, conf_payload.c, conf_policy.c, conf_template.c and conf_update.c set; conf_check.c
+ * and conf_guard.c cross-check; conf_make.c, conf_issuer.c, conf_identity.c, conf_notify.c and
  * conf_template.c make; conf_start.c completes it in post_config and in each child.
  */
 #ifndef MDM_CONF_H
@@ -68,6 +68,9 @@ typedef enum {
     MDM_SET_DIRECTORY_CA,
     MDM_SET_DIRECTORY_TIMEOUT,
     MDM_SET_REQUIRE,
+    MDM_SET_SERIALS,
+    MDM_SET_LIMIT_DEVICES,
+    MDM_SET_LIMIT_HOURLY,
     MDM_SET_LIFETIME,
     MDM_SET_VALIDITY,
     MDM_SET_IDENTITY,
@@ -145,6 +148,7 @@ typedef struct mdm_site_t {
     const char *rules;                      /* mdm_world_t.rules */
     const mdm_signer_t *signer;             /* of profiles; set in post_config */
     const apr_array_header_t *requirements; /* mdm_requirement_t * */
+    const apr_array_header_t *serial_rules; /* mdm_serial_rule_t * */
     mdm_dbd_kind_t store_kind;
     const char *store_target;
     mdm_ldap_settings_t *ldap;         /* NULL: users are not looked up again */
@@ -155,7 +159,8 @@ typedef struct mdm_site_t {
     /* Set once in each child, before it has threads: */
     const mdm_store_t *store;
     const mdm_directory_t *directory;
-    mdm_device_guard_t *guard; /* NULL: not guarded */
+    mdm_device_guard_t *guard;    /* NULL: not guarded */
+    const mdm_serials_t *serials; /* NULL: there are no lists */
 } mdm_site_t;
 
 /* Per vhost and for the main server. A field has a meaning only where the directive that sets it
@@ -205,7 +210,9 @@ typedef struct mdm_server_conf_t {
     const char *directory_group;
     const char *directory_ca;
     apr_interval_time_t directory_timeout;
-    apr_array_header_t *requirements;                               /* mdm_requirement_t * */
+    apr_array_header_t *requirements; /* mdm_requirement_t * */
+    apr_array_header_t *serial_rules; /* mdm_serial_rule_t * */
+    mdm_limits_t limits;
     apr_int64_t lifetime;                                           /* seconds */
     apr_int64_t validity;                                           /* seconds */
     const mdm_conf_identity_t *identities[MDM_CONF_IDENTITY_COUNT]; /* NULL: builtin */
@@ -263,6 +270,10 @@ const char *mdm_conf_set_scep_allow(cmd_parms *cmd, void *dir, const char *name)
 const char *mdm_conf_set_crl_url(cmd_parms *cmd, void *dir, const char *url);
 const char *mdm_conf_set_alt_name(cmd_parms *cmd, void *dir, const char *type, const char *text);
 const char *mdm_conf_set_validity(cmd_parms *cmd, void *dir, const char *value);
+const char *mdm_conf_set_serials(cmd_parms *cmd, void *dir, const char *which, const char *list,
+                                 const char *text);
+const char *mdm_conf_set_limit(cmd_parms *cmd, void *dir, const char *kind, const char *most,
+                               const char *text);
 const char *mdm_conf_set_pass_phrase(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
 
 /* Where a directive's private key is: a file relative to ServerRoot, or a pkcs11: URI as it is.
@@ -314,6 +325,17 @@ const struct mdm_notify_t *mdm_conf_make_notify(mdm_check_t *check, apr_pool_t *
 void mdm_conf_compare_notify(mdm_check_t *check, apr_pool_t *p, apr_hash_t *seen,
                              const mdm_server_conf_t *conf, const mdm_site_t *site);
 int mdm_conf_start_notifiers(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server);
+
+/* What conf_policy.c has for the others: httpd -t looks at the lists of serial numbers; what of
+ * lists and limits belongs to the rules, nothing where there are none. */
+void mdm_conf_check_serials(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf);
+void mdm_conf_policy_rules(apr_array_header_t *texts, const mdm_server_conf_t *conf);
+
+/* Is this httpd -t? Can the user that httpd's children run as read a file? What it is: "list" …
+ * is told where not. */
+int mdm_conf_testing(void);
+void mdm_conf_check_readable(mdm_check_t *check, const ap_directive_t *where, const char *file,
+                             const char *what);
 
 /* 1 if challenges come from an HTTP service. */
 int mdm_conf_asks_services(const mdm_server_conf_t *conf);

@@ -275,7 +275,7 @@ const mdm_key_reader_t *mdm_conf_keys(mdm_check_t *check, const mdm_server_conf_
     return mdm_key_ring_reader(check->keys, check->ptemp, who, conf->pass_phrase_program);
 }
 
-static int testing(void)
+int mdm_conf_testing(void)
 {
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 }
@@ -316,6 +316,16 @@ static const char *run_user(void)
                                                        : "that runs httpd";
 }
 
+void mdm_conf_check_readable(mdm_check_t *check, const ap_directive_t *where, const char *file,
+                             const char *what)
+{
+    if (!may_use(file, R_OK))
+        mdm_conf_problem(check, where,
+                         "the user %s cannot read the %s %s; let that user read it, and enter each "
+                         "folder above it",
+                         run_user(), what, file);
+}
+
 /* What may come of itself while httpd runs, and may go again, keeps only httpd -t from being
  * content: a restart for another site's sake must not end them all. */
 static void check_access(mdm_check_t *check, const ap_directive_t *where, const char *folder,
@@ -350,7 +360,7 @@ static void check_sqlite(mdm_check_t *check, const ap_directive_t *where, const 
     else if (apr_stat(&info, file, APR_FINFO_TYPE, p) == APR_SUCCESS && info.filetype == APR_DIR)
         mdm_conf_problem(check, where, "%s is a folder; wanted: a file in it, such as %s/enroll.db",
                          file, file);
-    else if (testing())
+    else if (mdm_conf_testing())
         check_access(check, where, folder, file);
 }
 
@@ -392,6 +402,7 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
     check_nesting(check, conf);
     check_required(check, conf);
     check_store(check, conf);
+    mdm_conf_check_serials(check, check->ptemp, conf);
     site = mdm_conf_make(check, p, conf, vhost_url(p, check->server, conf));
     mdm_conf_compare_notify(check, check->ptemp, check->notified, conf, site);
     if (check->problems == before)
@@ -497,17 +508,18 @@ int mdm_conf_check(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_re
     mdm_keys_time_t time = MDM_KEYS_LATER;
 
     (void)plog;
-    if (testing())
+    if (mdm_conf_testing())
         time = MDM_KEYS_TEST;
     else if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         time = MDM_KEYS_LOOK;
     if (check_all(p, ptemp, main_server, time))
-        return testing() && mdm_conf_check_terms(ptemp, main_server, 1) ? HTTP_INTERNAL_SERVER_ERROR
-                                                                        : OK;
+        return mdm_conf_testing() && mdm_conf_check_terms(ptemp, main_server, 1)
+                   ? HTTP_INTERNAL_SERVER_ERROR
+                   : OK;
     /* "httpd -k stop" must stop a server whatever has become of its files, so only the test ends
      * here: a start does in post_config. */
     mdm_conf_server(main_server)->broken = 1;
-    return testing() ? HTTP_INTERNAL_SERVER_ERROR : OK;
+    return mdm_conf_testing() ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
 int mdm_conf_check_keys(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server)

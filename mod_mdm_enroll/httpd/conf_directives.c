@@ -13,6 +13,7 @@
 #include "../core/mdm_schema.h"
 #include "directory_url.h"
 #include "policy_expr.h"
+#include "serial_list.h"
 #include "text_expr.h"
 
 APLOG_USE_MODULE(mdm_enroll);
@@ -38,6 +39,7 @@ void *mdm_conf_create_server(apr_pool_t *p, server_rec *s)
     conf->payloads = apr_array_make(p, 0, sizeof(mdm_payload_conf_t *));
     conf->requirements = apr_array_make(p, 0, sizeof(mdm_requirement_t *));
     conf->templates = apr_array_make(p, 0, sizeof(mdm_conf_template_t *));
+    conf->serial_rules = apr_array_make(p, 0, sizeof(mdm_serial_rule_t *));
     conf->tls_signers = apr_array_make(p, 0, sizeof(mdm_signer_t *));
     return conf;
 }
@@ -88,6 +90,8 @@ static void inherit_values(mdm_server_conf_t *conf, const mdm_server_conf_t *bas
     INHERIT(MDM_SET_DIRECTORY_GROUP, directory_group);
     INHERIT(MDM_SET_DIRECTORY_CA, directory_ca);
     INHERIT(MDM_SET_DIRECTORY_TIMEOUT, directory_timeout);
+    INHERIT(MDM_SET_LIMIT_DEVICES, limits.devices);
+    INHERIT(MDM_SET_LIMIT_HOURLY, limits.hourly);
     INHERIT(MDM_SET_LIFETIME, lifetime);
     INHERIT(MDM_SET_VALIDITY, validity);
     INHERIT(MDM_SET_IDENTITY, identities[MDM_CONF_IDENTITY]);
@@ -131,6 +135,7 @@ void *mdm_conf_merge_server(apr_pool_t *p, void *base_conf, void *add_conf)
     /* Restrictions of the main server cannot be lost in a vhost. */
     conf->denied = apr_array_append(p, base->denied, add->denied);
     conf->requirements = apr_array_append(p, base->requirements, add->requirements);
+    conf->serial_rules = apr_array_append(p, base->serial_rules, add->serial_rules);
     /* Of two settings for one key the later holds: the vhost's. */
     conf->payloads = apr_array_append(p, base->payloads, add->payloads);
     for (i = 0; i < MDM_ENDPOINT_COUNT; i++)
@@ -553,6 +558,11 @@ const command_rec mdm_conf_directives[] = {
         "MDMEnrollRequire", set_require, NULL, RSRC_CONF,
         "an expression that must hold for user and device, and a text for the user, each in "
         "quotes"),
+    AP_INIT_TAKE23("MDMEnrollSerials", mdm_conf_set_serials, NULL, RSRC_CONF,
+                   "allow or deny, file:/path or sql:SELECT ... of a list of serial numbers, and a "
+                   "text for the user, each in quotes if it has blanks"),
+    AP_INIT_TAKE23("MDMEnrollLimit", mdm_conf_set_limit, NULL, RSRC_CONF,
+                   "devices or hourly, how many of them a user may have, and a text for the user"),
     AP_INIT_TAKE1("MDMEnrollLifetime", set_lifetime, NULL, RSRC_CONF,
                   "how long user and device have for each next step"),
     AP_INIT_TAKE_ARGV("MDMEnrollIdentity", mdm_conf_set_identity, NULL, RSRC_CONF,

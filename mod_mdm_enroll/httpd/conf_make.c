@@ -390,6 +390,7 @@ static const char *identify_rules(apr_pool_t *p, const mdm_server_conf_t *conf,
     ADD_TEXT(texts, "denied");
     apr_array_cat(texts, conf->denied);
     ADD_TEXT(texts, apr_itoa(p, (int)site->ota.tls_certificate));
+    mdm_conf_policy_rules(texts, conf);
     mdm_conf_identity_rules(texts, &site->ota);
     return hash_texts(p, texts);
 }
@@ -436,6 +437,8 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
         if (conf->endpoints[i].path)
             site->paths[i] = ap_os_escape_path(p, conf->endpoints[i].path, 1);
     site->requirements = conf->requirements;
+    site->serial_rules = conf->serial_rules;
+    site->ota.limits = conf->limits;
     site->store_kind = conf->store_kind;
     site->store_target = conf->store_target;
     site->ldap = make_ldap(check, p, conf);

@@ -15,6 +15,7 @@
 #include "crl_cache.h"
 #include "key_ring.h"
 #include "notifier.h"
+#include "serial_list.h"
 #include "signer_ssl.h"
 #include "store_dbd.h"
 #include "store_schema.h"
@@ -304,6 +305,20 @@ static const mdm_crl_source_t *find_crl(apr_pool_t *p, server_rec *s, apr_hash_t
     return crl;
 }
 
+/* Without its lists a site is not served: it would let every device in. */
+static void make_lists(apr_pool_t *p, server_rec *s, apr_hash_t *files, mdm_site_t *site)
+{
+    if (!site->store || !site->serial_rules->nelts)
+        return;
+    /* The context of a store is its pool of handles. */
+    site->serials = mdm_serial_lists(p, site->serial_rules, files, site->store->context);
+    if (site->serials)
+        return;
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "%s: no list of serial numbers can be had: no mutex",
+                 code(p, MDM_MSG_SERIAL_LIST));
+    site->store = NULL;
+}
+
 static void try_token(apr_pool_t *p, server_rec *s, apr_hash_t *tried, const char *source,
                       const mdm_signer_t *signer)
 {
@@ -332,7 +347,7 @@ static void start_guard(apr_pool_t *p, server_rec *s, mdm_site_t *site)
 void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
 {
     apr_hash_t *stores = apr_hash_make(p), *crls = apr_hash_make(p);
-    apr_hash_t *tried = apr_hash_make(p);
+    apr_hash_t *tried = apr_hash_make(p), *files = apr_hash_make(p);
     server_rec *s;
     int started = 0;
 
@@ -349,6 +364,7 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
         if (conf->where[MDM_SET_SIGNER])
             try_token(p, s, tried, conf->signer_key, site->signer);
         site->store = find_store(p, s, stores, site);
+        make_lists(p, s, files, site);
         site->scep.crl = find_crl(p, s, crls, site);
         if (site->notifier && site->store)
             mdm_notifier_start_child(p, site->notifier);

@@ -142,6 +142,7 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
         call->directory.check = mdm_directory_request_check;
         call->world.directory = &call->directory;
     }
+    call->world.serials = site->serials;
     call->world.policy = site->requirements->nelts ? &call->policy : NULL;
     call->world.now = mdm_clock_now;
     call->world.random = mdm_random_bytes;

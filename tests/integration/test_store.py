@@ -187,9 +187,9 @@ def test_newer_schema(own_site):
 # --- PostgreSQL ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", ["test_store", "test_store_admin", "test_store_device",
-                                     "test_store_notification",
-                                     "test_dbd_pool"])
+@pytest.mark.parametrize("program", ["test_store", "test_store_admin", "test_store_claim",
+                                     "test_store_device", "test_store_notification",
+                                     "test_dbd_pool", "test_serial_list"])
 def test_unit_tests(world, program):
     """The unit tests of the store and its pool, on a real server."""
     database = world.make_database()
