@@ -39,10 +39,12 @@ class UpdateSite(Site):
 
     def __init__(self, world, folder, made, server_ca):
         self.server_ca = server_ca
+        self.page = folder / "page"
+        self.page.write_text("the MDM server")
         self.tls = world.site.server(self.HOST)
         super().__init__(world, folder, vhosts=UpdateSite.hosts, threads=COPIES + 10,
                          directives=f"MDMEnrollDeviceCA {world.device_ca.cert_file} "
-                         f"{made}/device-ca.pem\nMDMEnrollLifetime 3s\n"
+                         f"{made}/device-ca.pem\n"
                          'LogFormat "%U phase=%<{MDM_PHASE}e event=%<{MDM_EVENT}e '
                          'udid=%<{MDM_UDID}e" events\n'
                          f"CustomLog {folder}/events.log events\n")
@@ -52,7 +54,11 @@ class UpdateSite(Site):
         cas = world.maker.bundle("clients.pem", self.server_ca, world.site.ca)
         mine = certificate(self.tls, bundle=world.bundle(self.tls))
         return (self.tls_vhost(self.HOST, endpoint(basic(world, "bob")) +
-                               "MDMEnrollPayload Configuration PayloadExpirationDate +300d\n",
+                               "MDMEnrollPayload Configuration PayloadExpirationDate +300d\n"
+                               "SSLVerifyClient optional\n"
+                               f"SSLCACertificateFile {world.site.ca.cert_file}\n"
+                               f'Alias "/mdm" "{self.page}"\n'
+                               '<Location "/mdm">\nRequire mdm-device\n</Location>\n',
                                certificates=mine) +
                 self.tls_vhost("mtls.test", "SSLVerifyClient optional\n"
                                f"SSLCACertificateFile {cas}\n" +
@@ -164,7 +170,7 @@ def test_messages_without_a_signing_time(site):
     message = walk.phase3_message(attributes=False)
     walk.deliver(message=message)
     refused(walk, "ENROLLMENT_STATE", message)
-    site.database.execute("UPDATE enrollment SET updated_at = updated_at - 3 WHERE udid = "
+    site.database.execute("UPDATE enrollment SET updated_at = updated_at - 900 WHERE udid = "
                           f"'{walk.device.udid}'")
     responses = volley(site.port, site.HOST, site.world.site.root_file, DEVICE, [message] * COPIES)
     assert collections.Counter(r.status for r in responses) == {200: 1, 403: COPIES - 1}
@@ -518,10 +524,15 @@ def test_mdm_device_update(site, device, tmp_path):
 
 
 def test_mdm_device_visits(site, device):
-    """The new identity is shown to whoever asks for one: here to the endpoint that wants none such."""
+    """The new identity is seen by "Require mdm-device", and ends the one before it."""
     age(site, device)
-    done = update(site, device, "--quiet", "--visit", site.url(SCEP) + "?operation=GetCACaps")
+    site.database.execute("UPDATE certificate SET issued_at = issued_at - 5")
+    done = update(site, device, "--quiet", "--visit", site.url("/mdm"))
     assert done.returncode == OK, said(done)
+    for name, ended in (("mdm-identity", "0"), ("mdm-identity.previous", "1"), ("enrollment", "0")):
+        identity = site.world.maker.load(device / f"{name}.pem", device / f"{name}.key")
+        assert site.database.query("SELECT revoked_at > 0 FROM certificate WHERE fingerprint = "
+                                   f"'{identity.fingerprint}'") == [(ended,)], name
     age(site, device)
     done = update(site, device, "--visit", site.url("/none"))
     assert done.returncode == NOT_ACCEPTED and "404" in said(done)
