@@ -12,6 +12,7 @@
 
 #include <apr_strings.h>
 
+#include "mdm_cms.h"
 #include "mdm_terms.h"
 #include "mdm_update.h"
 #include "ota_site.h"
@@ -122,6 +123,26 @@ static void clocks_that_are_fast(void **state)
     site->fake->clock += DAY;
     assert_updated(site);
     assert_int_equal(mdm_update_signed_at(0, 100), 0);
+}
+
+static apr_int64_t signing_time(apr_int64_t signed_at)
+{
+    ota_bytes_t body = ota_update_message(signed_at);
+    mdm_cms_t *cms;
+
+    assert_int_equal(
+        mdm_cms_open(pki_pool, body.data, body.len, MDM_CMS_MAX_CERTIFICATES, &cms).kind, MDM_OK);
+    return mdm_cms_signing_time(cms);
+}
+
+/* UTCTime, GeneralizedTime (from 2050 on), none; what was before 1970 is none. */
+static void signing_times(void **state)
+{
+    (void)state;
+    assert_int_equal(signing_time(1795694400), 1795694400);
+    assert_int_equal(signing_time(2600000000), 2600000000);
+    assert_int_equal(signing_time(0), 0);
+    assert_int_equal(signing_time(-86400), 0);
 }
 
 /* The same message, or another, is answered right before this one is written. */
@@ -439,6 +460,7 @@ int main(void)
         cmocka_unit_test(copies),
         cmocka_unit_test(messages_without_a_time),
         cmocka_unit_test(clocks_that_are_fast),
+        cmocka_unit_test(signing_times),
         cmocka_unit_test(one_of_several_wins),
         cmocka_unit_test(a_store_that_fails),
         cmocka_unit_test(who_is_refused),
