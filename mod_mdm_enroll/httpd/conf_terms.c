@@ -152,13 +152,12 @@ static int allowed(const mdm_server_conf_t *conf, const char *key)
     return keys && (ap_array_str_contains(keys, "all") || ap_array_str_contains(keys, key));
 }
 
-/* The terms that a vhost would give to such a device; what is not known, or may change, is as it
- * was. */
-static const char *terms_now(apr_pool_t *p, const server_rec *s, const char *terms,
+/* The terms that a profile of a vhost would give to such a device; what is not known, or may
+ * change, is as it was. */
+static const char *terms_now(apr_pool_t *p, const mdm_server_conf_t *conf,
+                             const mdm_profile_settings_t *profile, const char *terms,
                              mdm_system_t system)
 {
-    const mdm_server_conf_t *conf = mdm_conf_server(s);
-    const mdm_profile_settings_t *profile = &conf->site->ota.profile;
     const char *now = apr_pstrcat(p, mdm_terms_keys[0], ": ", profile->identifier, "\n", NULL);
     int i;
 
@@ -206,6 +205,30 @@ static int is_of(const look_t *look, const server_rec *s, const char *identifier
            !strcmp(site->ota.profile.identifier, identifier);
 }
 
+/* What a vhost would change for such a device. Which of its templates such a device gets is asked
+ * when it comes: here the one that changes least counts. */
+static const apr_array_header_t *changes_of(apr_pool_t *p, const server_rec *s, const char *terms,
+                                            mdm_system_t system)
+{
+    const mdm_server_conf_t *conf = mdm_conf_server(s);
+    const mdm_profile_settings_t *profile = &conf->site->ota.profile;
+    const apr_array_header_t *choices = profile->choices, *least = NULL;
+    int i, count = choices ? choices->nelts : 0;
+
+    for (i = 0; i <= count; i++) {
+        const mdm_profile_choice_t *choice =
+            i < count ? &APR_ARRAY_IDX(choices, i, mdm_profile_choice_t) : NULL;
+        const apr_array_header_t *changes = mdm_terms_compare(
+            p, terms, terms_now(p, conf, choice ? choice->settings : profile, terms, system));
+
+        if (!least || changes->nelts < least->nelts)
+            least = changes;
+        if (choice && !choice->condition) /* what is behind it is never taken */
+            break;
+    }
+    return least;
+}
+
 /* Where one vhost goes on with what these devices have, another one with the same identifier does
  * not matter: it is where others are enrolled. */
 static void compare(void *baton, const char *terms, const char *product, const char *os_version,
@@ -225,7 +248,7 @@ static void compare(void *baton, const char *terms, const char *product, const c
 
         if (!is_of(look, s, identifier))
             continue;
-        here = mdm_terms_compare(look->each, terms, terms_now(look->each, s, terms, system));
+        here = changes_of(look->each, s, terms, system);
         if (!here->nelts)
             return;
         if (!first) {

@@ -347,6 +347,24 @@ def test_changed_server(changing):
     assert status == 1 and "wanted: all, or one or more of ServerURL" in said_
 
 
+def test_template_changed(changing):
+    """What counts is the profile of the template, whichever of them such a device gets."""
+    file = changing.world.scratch / "fewer.mobileconfig"
+    file.write_bytes(plistlib.dumps({"PayloadContent": [{"PayloadType": "com.apple.mdm",
+                                                         "AccessRights": 3}]}))
+    status, said_ = changing.say(None, f"MDMEnrollTemplate {file}\n")
+    assert status == 0, said_
+    changing.httpd.graceful()
+    walk = changing.walk().all().age()
+    assert walk.payload("com.apple.mdm")["AccessRights"] == 3
+    assert changing.httpd.test()[0] == 0
+    status, said_ = changing.say(None, f"MDMEnrollTemplate {file} \"%{{MDM_PRODUCT}} =~ /iPhone/\"\n")
+    assert status == 0, said_
+    status, said_ = changing.say(None)
+    assert status == 1 and 'AccessRights is "8191" now, and was "3" for 1 enrolled devices' in said_
+    walk.update()
+
+
 def test_database_away(changing):
     """It keeps nobody from starting: a file that is none, tables that are none, and none at all."""
     changing.stop()

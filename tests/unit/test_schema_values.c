@@ -78,7 +78,7 @@ static apr_array_header_t *add(apr_array_header_t *list, const char *payload, co
 /* What settings make for the row, on an iPhone of today. */
 static mdm_result_t make(const apr_array_header_t *settings, mdm_plist_t **dict)
 {
-    const mdm_schema_target_t target = {{MDM_PLATFORM_IOS, MDM_OS(18, 1, 0)}, &evaluator, &row};
+    const mdm_schema_target_t target = {{MDM_PLATFORM_IOS, MDM_OS(18, 1, 0)}, &evaluator, &row, 0};
 
     *dict = mdm_plist_dict(pki_pool);
     return mdm_schema_apply(pki_pool, *dict, settings, &target);
@@ -237,9 +237,9 @@ static void the_last_counts(void **state)
 
 static void systems(void **state)
 {
-    const mdm_schema_target_t old = {{MDM_PLATFORM_IOS, MDM_OS(12, 1, 0)}, &evaluator, &row};
-    const mdm_schema_target_t tv = {{MDM_PLATFORM_TVOS, 0}, &evaluator, &row};
-    const mdm_schema_target_t any = {{MDM_PLATFORM_UNKNOWN, 0}, &evaluator, &row};
+    const mdm_schema_target_t old = {{MDM_PLATFORM_IOS, MDM_OS(12, 1, 0)}, &evaluator, &row, 0};
+    const mdm_schema_target_t tv = {{MDM_PLATFORM_TVOS, 0}, &evaluator, &row, 0};
+    const mdm_schema_target_t any = {{MDM_PLATFORM_UNKNOWN, 0}, &evaluator, &row, 0};
     apr_array_header_t *list = add(NULL, CONFIGURATION, "TargetDeviceType", "1");
     mdm_plist_t *dict = mdm_plist_dict(pki_pool);
 
@@ -444,7 +444,7 @@ static void urls(void **state)
         "http://mdm.example.com/%{user}",    "https://mdm.example.com/%{user} x",
         "https://mdm.example.com/#%{user}",  "https://mdm.example.com/%%{user}",
         "https://mdm.example.com/%{nobody}", "https://%{user}@mdm.example.com/"};
-    const mdm_schema_target_t target = {{MDM_PLATFORM_UNKNOWN, 0}, &evaluator, &row};
+    const mdm_schema_target_t target = {{MDM_PLATFORM_UNKNOWN, 0}, &evaluator, &row, 0};
     const mdm_text_t *text = NULL;
     const char *url = NULL;
 
