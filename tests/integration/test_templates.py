@@ -241,6 +241,21 @@ def test_value_that_no_profile_can_carry(fleet, world):
     assert walk.deliver().payload("com.example.settings")["Text"] == "y+"
 
 
+def test_update_by_a_template(fleet):
+    """A device that comes back gets the template that holds now. What templates say of fixed keys
+    is no change of the configuration, but one for the device."""
+    walk = delivered(fleet, **EXAMPLES["ipad"][0]).certify().age()
+    assert walk.payload("com.apple.mdm")["AccessRights"] == 8179
+    assert fleet.httpd.test() == (0, "Syntax OK\n")
+    assert said(walk.update()) == f"iPad {walk.device.serial}"
+    # one that is an iPad no more would get more rights, which it would refuse
+    walk.age().device.attributes["PRODUCT"] = "Watch7,1"
+    fleet.expect("UPDATE_TERMS")
+    response = fleet.post_device(
+        walk.device.message(signer=walk.enrolled_with, md="sha256"))
+    assert (response.status, response.json()["code"]) == (403, ID["UPDATE_TERMS"])
+
+
 def test_changed_file_counts_after_a_graceful_restart(fleet):
     (fleet.templates / "bob").write_bytes(template(PayloadDisplayName="New"))
     assert said(delivered(fleet, user="bob")) == "Bob"
