@@ -32,11 +32,11 @@ static int add_entry(void *ctx, const char *key, mdm_plist_t *value)
 
     key = apr_pstrdup(words->p, key); /* it lives for this call only */
     if (mdm_plist_type(value) != MDM_PLIST_ARRAY) {
-        add_word(words, apr_pstrdup(words->p, key));
+        add_word(words, key);
         add_word(words, mdm_plist_string(value));
     }
     for (apr_size_t i = 0; i < mdm_plist_size(value); i++) {
-        add_word(words, apr_pstrdup(words->p, key));
+        add_word(words, key);
         add_word(words, mdm_plist_string(mdm_plist_item(value, i)));
     }
     return 0;
