@@ -11,6 +11,8 @@
 #include "mdm_x509.h"
 
 #define SCEP_TYPE "com.apple.security.scep"
+#define ACME_TYPE "com.apple.security.acme"
+#define PKCS12_TYPE "com.apple.security.pkcs12"
 #define MDM_TYPE "com.apple.mdm"
 
 /* AccessRights, Apple's com.apple.mdm: a right to change needs the right to look. */
@@ -224,7 +226,7 @@ device_result_t device_profile_identity(apr_pool_t *p, const mdm_plist_t *root,
     r = common_keys(p, "the payload", payload, NULL);
     if (r.exit != DEVICE_OK)
         return r;
-    if (strcmp(payload_type(payload), "com.apple.security.pkcs12") == 0) {
+    if (strcmp(payload_type(payload), PKCS12_TYPE) == 0) {
         return device_fail(p, DEVICE_UNACCEPTABLE,
                            "the payload is com.apple.security.pkcs12: a device takes it, "
                            "mdm-device does not support it");
@@ -398,6 +400,19 @@ static device_result_t read_mdm(apr_pool_t *p, const mdm_plist_t *payloads,
     return r;
 }
 
+static device_result_t read_pkcs12(apr_pool_t *p, const mdm_plist_t *payload,
+                                   device_pkcs12_payload_t *pkcs12)
+{
+    pkcs12->der = mdm_plist_data(mdm_plist_get(payload, "PayloadContent"), &pkcs12->len);
+    pkcs12->password = mdm_plist_string(mdm_plist_get(payload, "Password"));
+    if (pkcs12->der == NULL)
+        return unacceptable(p, PKCS12_TYPE ": PayloadContent", "no data", "data");
+    /* The user would be asked for it, and was never told. */
+    if (pkcs12->password == NULL)
+        return unacceptable(p, PKCS12_TYPE ": Password", "missing or no string", "a string");
+    return device_ok();
+}
+
 device_result_t device_profile_payloads(apr_pool_t *p, const mdm_plist_t *payloads,
                                         device_mdm_t *mdm)
 {
@@ -418,12 +433,14 @@ device_result_t device_profile_payloads(apr_pool_t *p, const mdm_plist_t *payloa
                             "the PayloadUUID of an identity payload in the profile");
     }
     const char *type = payload_type(identity);
-    if (strcmp(type, "com.apple.security.pkcs12") == 0 ||
-        strcmp(type, "com.apple.security.acme") == 0) {
-        return device_fail(p, DEVICE_UNACCEPTABLE,
-                           "the MDM identity is a payload %s: a device takes it, mdm-device does "
-                           "not support it",
-                           type);
+    if (strcmp(type, PKCS12_TYPE) == 0) {
+        mdm->way = DEVICE_IDENTITY_PKCS12;
+        return read_pkcs12(p, identity, &mdm->pkcs12);
+    }
+    if (strcmp(type, ACME_TYPE) == 0) {
+        mdm->way = DEVICE_IDENTITY_ACME;
+        mdm->directory_url = mdm_plist_string(mdm_plist_get(identity, "DirectoryURL"));
+        return https_url(p, ACME_TYPE ": DirectoryURL", mdm_plist_get(identity, "DirectoryURL"));
     }
     if (strcmp(type, SCEP_TYPE) != 0) {
         return device_fail(p, DEVICE_UNACCEPTABLE,
@@ -432,13 +449,25 @@ device_result_t device_profile_payloads(apr_pool_t *p, const mdm_plist_t *payloa
     return read_scep(p, identity, &mdm->identity);
 }
 
+static void hide(mdm_plist_t *dict, const char *key)
+{
+    if (mdm_plist_get(dict, key) != NULL)
+        mdm_plist_set_string(dict, key, "(one-time secret, not shown)");
+}
+
 void device_profile_hide_secrets(mdm_plist_t *payloads)
 {
     for (apr_size_t i = 0; i < mdm_plist_size(payloads); i++) {
         mdm_plist_t *payload = mdm_plist_item(payloads, i);
-        mdm_plist_t *content = mdm_plist_get(payload, "PayloadContent");
-        if (strcmp(payload_type(payload), SCEP_TYPE) == 0 &&
-            mdm_plist_get(content, "Challenge") != NULL)
-            mdm_plist_set_string(content, "Challenge", "(one-time secret, not shown)");
+        const char *type = payload_type(payload);
+
+        if (strcmp(type, SCEP_TYPE) == 0)
+            hide(mdm_plist_get(payload, "PayloadContent"), "Challenge");
+        if (strcmp(type, ACME_TYPE) == 0)
+            hide(payload, "ClientIdentifier");
+        if (strcmp(type, PKCS12_TYPE) == 0) {
+            hide(payload, "Password");
+            hide(payload, "PayloadContent");
+        }
     }
 }

@@ -48,6 +48,16 @@ device_result_t device_profile_enrollment(apr_pool_t *p, const mdm_plist_t *root
                                           const char **encrypted, apr_size_t *encrypted_len,
                                           mdm_plist_t **payloads);
 
+/* A com.apple.security.pkcs12 payload. */
+typedef struct device_pkcs12_payload_t {
+    const char *der;
+    apr_size_t len;
+    const char *password;
+} device_pkcs12_payload_t;
+
+/* How the identity for the MDM server comes. */
+typedef enum { DEVICE_IDENTITY_SCEP, DEVICE_IDENTITY_PKCS12, DEVICE_IDENTITY_ACME } device_way_t;
+
 /* Phase 3, the inside. */
 typedef struct device_mdm_t {
     const char *server_url;
@@ -55,13 +65,17 @@ typedef struct device_mdm_t {
     const char *topic;
     apr_uint64_t access_rights; /* 0 with EnrollmentMode BYOD */
     apr_size_t certificates;    /* how many roots and intermediates */
-    device_scep_payload_t identity;
+    device_way_t way;
+    device_scep_payload_t identity; /* by SCEP */
+    device_pkcs12_payload_t pkcs12; /* as PKCS #12 */
+    const char *directory_url;      /* by ACME, which mdm-device does not speak */
 } device_mdm_t;
 
 device_result_t device_profile_payloads(apr_pool_t *p, const mdm_plist_t *payloads,
                                         device_mdm_t *mdm);
 
-/* Put a note in the place of every SCEP challenge, before a profile is shown. */
+/* Put a note in the place of every secret: SCEP's challenges, ACME's client identifiers, passwords
+ * and containers of PKCS #12, before a profile is shown. */
 void device_profile_hide_secrets(mdm_plist_t *payloads);
 
 #endif

@@ -105,7 +105,7 @@ static device_result_t replace_certs(apr_pool_t *p, const char *dir, const char 
 static device_result_t write_origin(apr_pool_t *p, const char *dir, const char *url,
                                     const char *name)
 {
-    json_t *origin = json_pack("{s:s, s:s*}", "url", url, "name", name);
+    json_t *origin = json_pack("{s:s*, s:s*}", "url", url, "name", name);
     char *text = origin != NULL ? json_dumps(origin, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 
     json_decref(origin);
@@ -127,7 +127,9 @@ device_result_t device_store_create(apr_pool_t *p, const char *dir, const char *
     device_result_t r = replace_key(p, dir, KEY, identity->key);
     if (r.exit == DEVICE_OK)
         r = replace_certs(p, dir, CERT, identity->cert, NULL);
-    if (r.exit == DEVICE_OK)
+    if (identity->chain == NULL)
+        forget(p, dir, CA);
+    else if (r.exit == DEVICE_OK)
         r = replace_certs(p, dir, CA, NULL, identity->chain);
     if (r.exit == DEVICE_OK)
         r = write_origin(p, dir, url, name);
@@ -202,10 +204,11 @@ static device_result_t read_origin(apr_pool_t *p, device_store_t *store)
     json_error_t error;
     json_t *origin = json_load_file(path, 0, &error);
 
-    if (origin == NULL || json_unpack(origin, "{s:s, s?s}", "url", &url, "name", &name) != 0) {
+    if (origin == NULL || json_unpack(origin, "{s?s, s?s}", "url", &url, "name", &name) != 0) {
         json_decref(origin);
         return device_fail(p, DEVICE_LOCAL, "%s does not say where the identity came from (%s)",
-                           path, origin == NULL ? error.text : "wanted is a text \"url\"");
+                           path,
+                           origin == NULL ? error.text : "wanted are texts \"url\" and \"name\"");
     }
     store->url = apr_pstrdup(p, url);
     store->name = apr_pstrdup(p, name);
@@ -246,8 +249,9 @@ device_result_t device_store_read(apr_pool_t *p, const char *dir, device_store_t
         r = read_origin(p, store);
     if (r.exit != DEVICE_OK)
         return r;
-    mdm_result_t read = mdm_signer_read(p, path_of(p, dir, CERT), path_of(p, dir, KEY),
-                                        path_of(p, dir, CA), NULL, &identity);
+    mdm_result_t read =
+        mdm_signer_read(p, path_of(p, dir, CERT), path_of(p, dir, KEY),
+                        is_there(p, dir, CA) ? path_of(p, dir, CA) : NULL, NULL, &identity);
     if (read.kind != MDM_OK)
         return device_fail_core(p, DEVICE_LOCAL, "the identity", read);
     store->identity = *identity;

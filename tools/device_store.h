@@ -15,12 +15,13 @@
 typedef struct device_store_t {
     const char *dir;
     mdm_signer_t identity;   /* with the CA certificates that it came with */
-    const char *url;         /* of the SCEP server */
+    const char *url;         /* of the SCEP server; NULL: it came as PKCS #12 */
     const char *name;        /* of its CA, for GetCACert; NULL: none */
     STACK_OF(X509) *trusted; /* those CA certificates, and what a roll-over brought */
 } device_store_t;
 
-/* Begin anew with what an enrollment brought: mdm-identity.key, .pem, .ca.pem and .json. What there
+/* Begin anew with what an enrollment brought (url is NULL if it was not by SCEP, and nothing can
+ * renew it then): mdm-identity.key, .pem, .ca.pem and .json. What there
  * was of an identity before is gone. */
 device_result_t device_store_create(apr_pool_t *p, const char *dir, const char *url,
                                     const char *name, const mdm_signer_t *identity);

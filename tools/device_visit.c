@@ -30,6 +30,11 @@ device_result_t device_visit_begin(device_visit_t *visit, apr_pool_t *p)
     device_result_t r = device_store_read(p, visit->dir, &visit->store);
     if (r.exit != DEVICE_OK)
         return r;
+    if (visit->store.url == NULL)
+        return device_fail(p, DEVICE_LOCAL,
+                           "the identity in %s came as PKCS #12: there is no SCEP server to ask; "
+                           "mdm-device update brings another one",
+                           visit->dir);
     X509 *cert = visit->store.identity.cert;
     const char *serial = mdm_x509_serial(p, cert);
     const char *end = device_visit_time(p, X509_get0_notAfter(cert));

@@ -10,6 +10,7 @@
 
 #include "device_enrollment.h"
 #include "device_identity.h"
+#include "device_pkcs12.h"
 #include "device_profile.h"
 #include "device_store.h"
 #include "scep_client.h"
@@ -280,6 +281,18 @@ static device_result_t open_payloads(device_walk_t *walk, apr_pool_t *p, const c
     return r;
 }
 
+static const char *way_of(apr_pool_t *p, const device_mdm_t *mdm)
+{
+    switch (mdm->way) {
+    case DEVICE_IDENTITY_PKCS12:
+        return "as PKCS #12";
+    case DEVICE_IDENTITY_ACME:
+        return apr_psprintf(p, "by ACME (%s)", mdm->directory_url);
+    default:
+        return apr_psprintf(p, "by SCEP (RSA-%d)", mdm->identity.key_size);
+    }
+}
+
 /* An enrollment profile, as a device reads it. */
 typedef struct delivery_t {
     const char *identifier; /* PayloadIdentifier */
@@ -307,8 +320,8 @@ static device_result_t phase3(device_walk_t *walk, apr_pool_t *p, const char *na
     if (r.exit == DEVICE_OK) {
         device_report_line(&walk->report, REPORT_CHECKED,
                            "%" APR_SIZE_T_FMT " payloads: %" APR_SIZE_T_FMT
-                           " with certificates, one com.apple.mdm, its identity by SCEP (RSA-%d)",
-                           mdm_plist_size(*payloads), mdm->certificates, mdm->identity.key_size);
+                           " with certificates, one com.apple.mdm, its identity %s",
+                           mdm_plist_size(*payloads), mdm->certificates, way_of(p, mdm));
         device_report_line(&walk->report, REPORT_CHECKED,
                            "ServerURL %s, CheckInURL %s, Topic %s, AccessRights %" APR_UINT64_T_FMT,
                            mdm->server_url, mdm->checkin_url, mdm->topic, mdm->access_rights);
@@ -347,10 +360,41 @@ static device_result_t store(device_walk_t *walk, apr_pool_t *p,
     return r;
 }
 
+static device_result_t import(device_walk_t *walk, apr_pool_t *p,
+                              const device_pkcs12_payload_t *payload, mdm_signer_t *identity)
+{
+    device_report_step(&walk->report, "PKCS #12: the device imports the identity");
+    device_result_t r = device_pkcs12_open(p, payload, identity);
+    if (r.exit == DEVICE_OK)
+        r = keep(walk, p, "mdm-identity.p12", payload->der, payload->len);
+    if (r.exit == DEVICE_OK) {
+        device_report_line(&walk->report, REPORT_CHECKED, "a key and its certificate, %s",
+                           mdm_x509_subject(p, identity->cert));
+    }
+    return r;
+}
+
 /* The reason with the step in which it came about: all that is printed with --quiet. */
 static device_result_t in_step(apr_pool_t *p, const char *step, device_result_t r)
 {
     return r.exit == DEVICE_OK ? r : device_fail(p, r.exit, "%s: %s", step, r.reason);
+}
+
+/* The identity for the MDM server, in whichever way it comes. */
+static device_result_t take_mdm_identity(device_walk_t *walk, apr_pool_t *p,
+                                         const device_mdm_t *mdm, const round_t *round,
+                                         mdm_signer_t *identity)
+{
+    switch (mdm->way) {
+    case DEVICE_IDENTITY_ACME:
+        return device_fail(p, DEVICE_UNACCEPTABLE,
+                           "after phase 3: the MDM identity comes by ACME, which a device speaks "
+                           "and mdm-device does not; --stop-after phase3 ends before it");
+    case DEVICE_IDENTITY_PKCS12:
+        return in_step(p, "after phase 3", import(walk, p, &mdm->pkcs12, identity));
+    default:
+        return in_step(p, "SCEP after phase 3", scep(walk, p, round, &mdm->identity, identity));
+    }
 }
 
 device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_facts_t *facts)
@@ -377,8 +421,7 @@ device_result_t device_walk(device_walk_t *walk, apr_pool_t *p, const device_fac
     device_report_step(&walk->report, "Phase 3: the device comes back with its new identity");
     r = in_step(p, "phase 3", phase3(walk, p, "phase3", facts, &service, &identity, &delivery));
     if (r.exit == DEVICE_OK && walk->stop != DEVICE_STOP_PHASE3) {
-        r = in_step(p, "SCEP after phase 3",
-                    scep(walk, p, &second, &delivery.mdm.identity, &mdm_identity));
+        r = take_mdm_identity(walk, p, &delivery.mdm, &second, &mdm_identity);
         if (r.exit == DEVICE_OK)
             r = store(walk, p, &delivery.mdm.identity, &mdm_identity,
                       &(device_enrollment_t){identity, service.url, service.attributes,
@@ -431,6 +474,20 @@ static device_result_t same_profile(device_walk_t *walk, apr_pool_t *p, const ch
     device_report_line(&walk->report, REPORT_CHECKED,
                        "the PayloadIdentifier is that of the profile installed");
     return device_ok();
+}
+
+/* What comes as PKCS #12 takes the place of what there was at once. */
+static device_result_t replace_identity(device_walk_t *walk, apr_pool_t *p,
+                                        const device_pkcs12_payload_t *payload)
+{
+    mdm_signer_t identity;
+    device_result_t r = import(walk, p, payload, &identity);
+
+    if (r.exit == DEVICE_OK)
+        r = device_store_create(p, walk->identity_dir, NULL, NULL, &identity);
+    if (r.exit == DEVICE_OK)
+        device_report_fact(&walk->report, "new_serial", mdm_x509_serial(p, identity.cert));
+    return r;
 }
 
 static device_result_t take_identity(device_walk_t *walk, apr_pool_t *p,
@@ -488,8 +545,14 @@ device_result_t device_walk_update(device_walk_t *walk, apr_pool_t *p, const cha
     if (r.exit == DEVICE_OK)
         r = same_profile(walk, p, enrollment.identifier, delivery.identifier);
     if (r.exit == DEVICE_OK)
-        r = in_step(p, "SCEP after the update",
-                    take_identity(walk, p, &delivery.mdm.identity, &kept));
+        r = delivery.mdm.way == DEVICE_IDENTITY_PKCS12
+                ? in_step(p, "after the update", replace_identity(walk, p, &delivery.mdm.pkcs12))
+            : delivery.mdm.way == DEVICE_IDENTITY_SCEP
+                ? in_step(p, "SCEP after the update",
+                          take_identity(walk, p, &delivery.mdm.identity, &kept))
+                : device_fail(p, DEVICE_UNACCEPTABLE,
+                              "after the update: the MDM identity comes by ACME, which a device "
+                              "speaks and mdm-device does not");
     if (r.exit == DEVICE_OK)
         show(walk, p, delivery.payloads);
     return r;

@@ -26,6 +26,7 @@
 enum {
     EXT_BASIC_CONSTRAINTS,
     EXT_KEY_USAGE,
+    EXT_KEY_USAGE_EC, /* instead, of such keys (RFC 5480 section 3) */
     EXT_EXT_KEY_USAGE,
     EXT_AUTHORITY_KEY,
     EXT_CRL, /* NULL without a URL */
@@ -38,6 +39,7 @@ static const struct {
 } fixed_extensions[EXT_CRL] = {
     [EXT_BASIC_CONSTRAINTS] = {NID_basic_constraints, "critical,CA:FALSE"},
     [EXT_KEY_USAGE] = {NID_key_usage, "critical,digitalSignature,keyEncipherment"},
+    [EXT_KEY_USAGE_EC] = {NID_key_usage, "critical,digitalSignature"},
     [EXT_EXT_KEY_USAGE] = {NID_ext_key_usage, "clientAuth"},
     /* without a subjectKeyIdentifier in the CA's certificate: issuer and serial number */
     [EXT_AUTHORITY_KEY] = {NID_authority_key_identifier, "keyid,issuer"},
@@ -372,20 +374,35 @@ static int set_validity(X509 *cert, const mdm_ca_t *ca, apr_int64_t now, apr_int
 static int copy_key(X509 *cert, X509_PUBKEY *key)
 {
     ASN1_OBJECT *algorithm;
+    X509_ALGOR *algor;
+    const void *curve;
     const unsigned char *bits;
     unsigned char *copy;
-    int len;
+    int len, nid, type;
 
-    if (!X509_PUBKEY_get0_param(&algorithm, &bits, &len, NULL, key) ||
-        OBJ_obj2nid(algorithm) != NID_rsaEncryption)
+    if (!X509_PUBKEY_get0_param(&algorithm, &bits, &len, &algor, key))
+        return 0;
+    nid = OBJ_obj2nid(algorithm);
+    X509_ALGOR_get0(NULL, &type, &curve, algor);
+    if (nid != NID_rsaEncryption && (nid != NID_X9_62_id_ecPublicKey || type != V_ASN1_OBJECT))
         return 0;
     copy = OPENSSL_memdup(bits, (size_t)len);
     if (copy != NULL &&
-        X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_nid2obj(NID_rsaEncryption),
-                               V_ASN1_NULL, NULL, copy, len))
+        X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_nid2obj(nid),
+                               nid == NID_rsaEncryption ? V_ASN1_NULL : V_ASN1_OBJECT,
+                               nid == NID_rsaEncryption ? NULL : OBJ_nid2obj(OBJ_obj2nid(curve)),
+                               copy, len))
         return 1;
     OPENSSL_free(copy);
     return 0;
+}
+
+static int is_ec(X509_PUBKEY *key)
+{
+    ASN1_OBJECT *algorithm;
+
+    return X509_PUBKEY_get0_param(&algorithm, NULL, NULL, NULL, key) &&
+           OBJ_obj2nid(algorithm) == NID_X9_62_id_ecPublicKey;
 }
 
 static int add_key_id(X509 *cert, X509_PUBKEY *key)
@@ -450,8 +467,11 @@ static mdm_result_t add_alt_names(apr_pool_t *p, X509 *cert, const mdm_ca_t *ca,
 
 static int add_extensions(X509 *cert, const mdm_ca_t *ca, X509_PUBKEY *key)
 {
+    const int other_usage = is_ec(key) ? EXT_KEY_USAGE : EXT_KEY_USAGE_EC;
+
     for (int i = 0; i < EXT_COUNT; i++)
-        if (ca->extensions[i] != NULL && !X509_add_ext(cert, ca->extensions[i], -1))
+        if (i != other_usage && ca->extensions[i] != NULL &&
+            !X509_add_ext(cert, ca->extensions[i], -1))
             return 0;
     return add_key_id(cert, key);
 }

@@ -70,15 +70,16 @@ int mdm_ca_signs_crls(const mdm_ca_t *ca);
 /* What a CA's CRL needs in each: its authorityKeyIdentifier. Only to be copied from. */
 X509_EXTENSION *mdm_ca_authority_key(const mdm_ca_t *ca);
 
-/* Issue a certificate for an enrollment's device, over an RSA key. Subject: O=organization,
- * OU="Enrollment" (MDM_PURPOSE_IDENTITY) or "MDM", CN=UDID, serialNumber=SERIAL. Extensions:
- * basicConstraints CA:FALSE critical; keyUsage digitalSignature, keyEncipherment critical;
- * extKeyUsage clientAuth; SKI; AKI; subjectAltName URI:urn:mdm-enroll:<enrollment id> and the
- * alt_names; cRLDistributionPoints if there is a crl_url. Serial number: 20 octets, positive, 158
- * random bits (the second highest is always set, so that none is shorter). Valid from 5 minutes ago
- * (clocks differ) for validity seconds, never past the CA's own end. SHA-256. *cert is owned by p;
- * its key is only there in its encoding (X509_get0_pubkey() gives NULL until it is decoded anew).
- * MDM_MSG_CA_ISSUE, MDM_MSG_CA_ALT_NAME or MDM_MSG_RANDOM. */
+/* Issue a certificate for an enrollment's device, over an RSA key or one on a named curve. Subject:
+ * O=organization, OU="Enrollment" (MDM_PURPOSE_IDENTITY) or "MDM", CN=UDID, serialNumber=SERIAL.
+ * Extensions: basicConstraints CA:FALSE critical; keyUsage digitalSignature, with RSA
+ * keyEncipherment, critical; extKeyUsage clientAuth; SKI; AKI; subjectAltName
+ * URI:urn:mdm-enroll:<enrollment id> and the alt_names; cRLDistributionPoints if there is a
+ * crl_url. Serial number: 20 octets, positive, 158 random bits (the second highest is always set,
+ * so that none is shorter). Valid from 5 minutes ago (clocks differ) for validity seconds, never
+ * past the CA's own end. SHA-256. *cert is owned by p; its key is only there in its encoding
+ * (X509_get0_pubkey() gives NULL until it is decoded anew). MDM_MSG_CA_ISSUE, MDM_MSG_CA_ALT_NAME
+ * or MDM_MSG_RANDOM. */
 mdm_result_t mdm_ca_issue(apr_pool_t *p, const mdm_ca_t *ca, const mdm_world_t *world,
                           const mdm_enrollment_t *row, mdm_purpose_t purpose, X509_PUBKEY *key,
                           X509 **cert);

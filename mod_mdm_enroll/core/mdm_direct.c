@@ -13,20 +13,21 @@
 /* The profile, signed. */
 static mdm_result_t make_reply(apr_pool_t *p, const mdm_ota_settings_t *settings,
                                const mdm_world_t *world, const mdm_ota_request_t *request,
-                               mdm_enrollment_t *row, const char *secret, mdm_ota_reply_t *reply)
+                               mdm_enrollment_t *row, mdm_identity_made_t *identity,
+                               mdm_ota_reply_t *reply)
 {
+    const mdm_identity_context_t context = {
+        .world = world, .scep_url = request->scep_url, .ca = settings->ca};
     const mdm_profile_settings_t *profile = NULL;
-    mdm_profile_scep_t scep;
     const unsigned char *der;
     const char *xml;
     apr_size_t len;
     mdm_result_t r = mdm_profile_choose(p, &settings->profile, world, row, &profile);
 
     if (r.kind == MDM_OK)
-        r = mdm_identity_payload(p, settings->mdm_identity, row, MDM_PURPOSE_MDM, request->scep_url,
-                                 secret, &scep);
+        r = mdm_identity_make(p, settings->mdm_identity, &context, row, MDM_PURPOSE_MDM, identity);
     if (r.kind == MDM_OK)
-        r = mdm_profile_direct(p, profile, world, row, &scep, &xml, &len);
+        r = mdm_profile_direct(p, profile, world, row, &identity->credential, &xml, &len);
     if (r.kind == MDM_OK)
         r = mdm_terms_of_payloads(p, settings->profile.identifier, xml, len, &row->terms);
     if (r.kind == MDM_OK)
@@ -43,7 +44,7 @@ mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     mdm_enrollment_t *row = NULL;
     mdm_ota_reply_t made = {NULL, 0};
     mdm_limit_taken_t taken;
-    const char *secret = NULL;
+    mdm_identity_made_t identity;
     mdm_result_t r;
 
     *facts = (mdm_ota_facts_t){.enrollment = "", .user = user != NULL ? user : "", .event = ""};
@@ -55,21 +56,17 @@ mdm_result_t mdm_direct_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     r = mdm_enrollment_allowed(p, world, row, mdm_device_known(p, "", "", "", ""));
     if (r.kind != MDM_OK)
         return r;
-    if (!mdm_identity_foreign(settings->mdm_identity)) {
-        secret = mdm_challenge_make(p, world);
-        if (secret == NULL)
-            return mdm_random_failed(p);
-    }
-    r = make_reply(p, settings, world, request, row, secret, &made);
+    r = make_reply(p, settings, world, request, row, &identity, &made);
     if (r.kind == MDM_OK)
-        r = mdm_enrollment_offer(p, world, row, secret, MDM_PURPOSE_MDM, settings->lifetime);
+        r = mdm_enrollment_offer(p, world, row, identity.secret, identity.secret_purpose,
+                                 settings->lifetime);
     if (r.kind != MDM_OK)
         return r;
     /* The row first: a place whose enrollment is not there is free. */
     r = mdm_limit_begin(p, world, &settings->limits, row, mdm_enrollment_device(row), &taken);
     if (r.kind == MDM_OK)
         *reply = made;
-    else if (secret != NULL)
-        mdm_challenge_discard(p, world, secret);
+    else if (identity.secret != NULL)
+        mdm_challenge_discard(p, world, identity.secret);
     return r;
 }

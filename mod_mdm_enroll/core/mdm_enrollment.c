@@ -19,7 +19,7 @@
 #define OFFERS_A_SWEEP 64
 
 static const char *const state_names[] = {"offered", "identifying", "identified", "delivered"};
-static const char *const purpose_names[] = {"device", "identity", "mdm", "binding"};
+static const char *const purpose_names[] = {"device", "identity", "mdm", "binding", "acme"};
 
 /* The index of name in count names, or -1. */
 static int index_of(const char *const *names, int count, const char *name)

@@ -25,12 +25,13 @@ typedef enum {
     MDM_PURPOSE_DEVICE,   /* CHALLENGE of phase 2; never that of a certificate */
     MDM_PURPOSE_IDENTITY, /* the identity that signs phase 3 */
     MDM_PURPOSE_MDM,      /* the identity that the MDM server sees */
-    MDM_PURPOSE_BINDING /* in the subject of an identity of a foreign CA (mdm_pin.h); never that of
-                           a certificate */
+    MDM_PURPOSE_BINDING, /* in the subject of an identity of a foreign CA (mdm_pin.h); never that of
+                            a certificate */
+    MDM_PURPOSE_ACME     /* for the MDM identity of an ACME server (mdm_acme.h); likewise */
 } mdm_purpose_t;
 
-/* The words the store keeps: "offered", …; "device", "identity", "mdm", "binding". _parse gives 0
- * for any other word. */
+/* The words the store keeps: "offered", …; "device", "identity", "mdm", "binding", "acme". _parse
+ * gives 0 for any other word. */
 const char *mdm_state_name(mdm_state_t state);
 int mdm_state_parse(const char *name, mdm_state_t *state);
 const char *mdm_purpose_name(mdm_purpose_t purpose);

@@ -46,40 +46,34 @@ mdm_result_t mdm_ota_offer(apr_pool_t *p, const mdm_ota_settings_t *settings,
     return r;
 }
 
-/* The two writes of a phase, after all is proved and the reply is made: the secret that the reply
- * carries (NULL: it carries none of ours), then the move that decides who may send it. The secret
- * comes first, since a row that moved without it would be lost to the device. */
+/* The two writes of a phase, after all is proved and the reply is made: what the identity in the
+ * reply needs, then the move that decides who may send it. */
 static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, mdm_state_t from,
-                           const char *secret, mdm_purpose_t purpose)
+                           const mdm_identity_made_t *made)
 {
-    mdm_result_t r = mdm_result_ok();
+    mdm_result_t r = mdm_identity_store(turn->p, turn->world, row, made, turn->settings->lifetime);
 
-    if (secret != NULL)
-        r = mdm_challenge_store(turn->p, turn->world, secret, row->id, purpose,
-                                turn->settings->lifetime);
-    if (r.kind != MDM_OK)
-        return r;
-    r = mdm_enrollment_advance(turn->p, turn->world, row, from, row->identity_fingerprint,
-                               turn->settings->lifetime);
-    if (r.kind != MDM_OK && secret != NULL)
-        mdm_challenge_discard(turn->p, turn->world, secret);
+    if (r.kind == MDM_OK)
+        r = mdm_enrollment_advance(turn->p, turn->world, row, from, row->identity_fingerprint,
+                                   turn->settings->lifetime);
+    if (r.kind != MDM_OK) /* a store that failed may have stored it all the same */
+        mdm_identity_discard(turn->p, turn->world, made);
     return r;
 }
 
-/* The profile with the SCEP payload, signed. */
+/* The profile with the payload of the identity, signed. */
 static mdm_result_t identity_reply(const mdm_turn_t *turn, const mdm_enrollment_t *row,
-                                   const char *secret, mdm_ota_reply_t *reply)
+                                   mdm_identity_made_t *made, mdm_ota_reply_t *reply)
 {
-    mdm_profile_scep_t scep;
+    const mdm_identity_context_t context = mdm_turn_identity_context(turn);
     const char *xml;
     apr_size_t len;
-    mdm_result_t r =
-        mdm_identity_payload(turn->p, turn->settings->identity, row, MDM_PURPOSE_IDENTITY,
-                             turn->request->scep_url, secret, &scep);
+    mdm_result_t r = mdm_identity_make(turn->p, turn->settings->identity, &context, row,
+                                       MDM_PURPOSE_IDENTITY, made);
 
     if (r.kind == MDM_OK)
-        r = mdm_profile_identity(turn->p, &turn->settings->profile, turn->world, row, &scep, &xml,
-                                 &len);
+        r = mdm_profile_identity(turn->p, &turn->settings->profile, turn->world, row,
+                                 &made->credential, &xml, &len);
     return r.kind != MDM_OK ? r : mdm_turn_sign(turn->p, turn->request, xml, len, reply);
 }
 
@@ -91,7 +85,7 @@ static mdm_result_t identify(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     mdm_enrollment_t *row = NULL;
     mdm_ota_reply_t made = {NULL, 0};
     mdm_limit_taken_t taken;
-    const char *secret;
+    mdm_identity_made_t identity;
     mdm_result_t r;
 
     if (device->challenge[0] == '\0')
@@ -123,12 +117,11 @@ static mdm_result_t identify(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     row->product = device->product;
     row->os_version = device->os_version[0] != '\0' ? device->os_version : device->version;
     row->device_fingerprint = turn->signer_fingerprint;
-    secret = mdm_challenge_make(turn->p, turn->world);
-    r = secret == NULL ? mdm_random_failed(turn->p) : identity_reply(turn, row, secret, &made);
+    r = mdm_identity_suits(turn->p, turn->world, turn->settings->mdm_identity, row);
     if (r.kind == MDM_OK)
-        r = commit(turn, row, MDM_STATE_OFFERED, secret,
-                   mdm_identity_foreign(turn->settings->identity) ? MDM_PURPOSE_BINDING
-                                                                  : MDM_PURPOSE_IDENTITY);
+        r = identity_reply(turn, row, &identity, &made);
+    if (r.kind == MDM_OK)
+        r = commit(turn, row, MDM_STATE_OFFERED, &identity);
     if (r.kind == MDM_OK)
         *reply = made;
     else
@@ -235,7 +228,7 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     mdm_enrollment_t *row = NULL;
     mdm_ota_reply_t made = {NULL, 0};
     mdm_limit_taken_t taken;
-    const char *secret = NULL;
+    mdm_identity_made_t identity;
     mdm_result_t r;
 
     r = find_by_identity(turn, &binding, &row);
@@ -253,12 +246,7 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     if (r.kind != MDM_OK)
         return r;
 
-    if (!mdm_identity_foreign(turn->settings->mdm_identity)) {
-        secret = mdm_challenge_make(turn->p, turn->world);
-        if (secret == NULL)
-            return mdm_random_failed(turn->p);
-    }
-    r = mdm_turn_enrollment_reply(turn, row, secret, &made, &row->terms);
+    r = mdm_turn_enrollment_reply(turn, row, &identity, &made, &row->terms);
     if (r.kind == MDM_OK)
         r = mdm_limit_deliver(turn->p, turn->world, &turn->settings->limits, row, &taken);
     if (r.kind != MDM_OK)
@@ -271,7 +259,7 @@ static mdm_result_t deliver(const mdm_turn_t *turn, mdm_ota_reply_t *reply)
     row->state = MDM_STATE_DELIVERED;
     row->signed_at = turn->signed_at;
     if (r.kind == MDM_OK)
-        r = commit(turn, row, MDM_STATE_IDENTIFIED, secret, MDM_PURPOSE_MDM);
+        r = commit(turn, row, MDM_STATE_IDENTIFIED, &identity);
     if (r.kind != MDM_OK) {
         mdm_limit_give_back(turn->p, turn->world, &taken);
         return r;

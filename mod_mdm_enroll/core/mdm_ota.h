@@ -39,6 +39,7 @@ typedef struct mdm_ota_settings_t {
     /* Where the identity of phase 3 and that of the MDM server come from; NULL: from the own CA */
     const mdm_identity_t *identity;
     const mdm_identity_t *mdm_identity;
+    const mdm_ca_t *ca; /* the own CA, for what is issued in a profile; may be NULL */
 } mdm_ota_settings_t;
 
 /* What one request brings: where it came in and with which key the answer is signed. */

@@ -37,11 +37,8 @@ static const char *entry_text(apr_pool_t *p, const X509_NAME_ENTRY *entry)
     return text;
 }
 
-/* The secret of the only OU that has one. Two would leave it to the order in which the CA wrote
- * them which enrollment the certificate is of. */
-static const char *bound_secret(apr_pool_t *p, const X509 *cert, int *count)
+const char *mdm_pin_secret(apr_pool_t *p, const X509_NAME *subject, int *count)
 {
-    const X509_NAME *subject = X509_get_subject_name(cert);
     const apr_size_t prefix = strlen(MDM_PIN_PREFIX);
     const char *secret = NULL;
 
@@ -72,7 +69,7 @@ mdm_result_t mdm_pin_find(apr_pool_t *p, const mdm_world_t *world, X509 *cert,
     mdm_challenge_t *found = NULL;
     mdm_enrollment_t *owner = NULL;
     int count;
-    const char *secret = bound_secret(p, cert, &count);
+    const char *secret = mdm_pin_secret(p, X509_get_subject_name(cert), &count);
     mdm_result_t r;
 
     if (!EVP_PKEY_is_a(X509_get0_pubkey(cert), "RSA"))

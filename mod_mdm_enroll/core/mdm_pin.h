@@ -25,6 +25,10 @@
 /* The OU for the subject of a certificate. */
 const char *mdm_pin_unit(apr_pool_t *p, const char *secret);
 
+/* The secret in the only OU of a subject that has one, in p; NULL if it has none or several, *count
+ * in number: two would leave it to the order in which they stand which enrollment is meant. */
+const char *mdm_pin_secret(apr_pool_t *p, const X509_NAME *subject, int *count);
+
 /* The enrollment that a certificate is bound to, still to be pinned to it. The caller has judged
  * the certificate (mdm_trust_judge); fingerprint is its SHA-256. It must have an RSA key, to which
  * the enrollment profile can be encrypted (MDM_MSG_SIGNER_KEY). Its subject must have exactly one

@@ -5,6 +5,7 @@
 #include "mdm_plist.h"
 
 #include <apr_strings.h>
+#include <openssl/crypto.h>
 #include <plist/plist.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,15 @@ void mdm_plist_append_string(mdm_plist_t *array, const char *value)
     plist_array_append_item(array->node, plist_new_string(value));
 }
 
+void mdm_plist_wipe_string(mdm_plist_t *dict, const char *key)
+{
+    plist_t node = plist_dict_get_item(dict->node, key);
+    uint64_t len = 0;
+
+    if (node != NULL && plist_get_node_type(node) == PLIST_STRING)
+        OPENSSL_cleanse((char *)plist_get_string_ptr(node, &len), len);
+}
+
 const char *mdm_plist_to_xml(apr_pool_t *p, const mdm_plist_t *node, apr_size_t *len)
 {
     char *xml = NULL;
@@ -124,6 +134,7 @@ const char *mdm_plist_to_xml(apr_pool_t *p, const mdm_plist_t *node, apr_size_t 
     if (!xml)
         return NULL;
     const char *copy = apr_pstrmemdup(p, xml, xml_len);
+    OPENSSL_cleanse(xml, xml_len);
     free(xml);
     *len = xml_len;
     return copy;

@@ -47,6 +47,9 @@ void mdm_plist_set(mdm_plist_t *dict, const char *key, mdm_plist_t *child);
 void mdm_plist_append(mdm_plist_t *array, mdm_plist_t *child);
 void mdm_plist_append_string(mdm_plist_t *array, const char *value);
 
+/* Overwrite a string of a dictionary where it is, once it is needed no more. */
+void mdm_plist_wipe_string(mdm_plist_t *dict, const char *key);
+
 /* The node as an XML property list, NUL-terminated, allocated in p; *len without the NUL. NULL when
  * out of memory. */
 const char *mdm_plist_to_xml(apr_pool_t *p, const mdm_plist_t *node, apr_size_t *len);

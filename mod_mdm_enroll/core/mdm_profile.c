@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Payloads and profiles, from settings. Keys and types are those of Apple's schemas. Depends on
- * mdm_plist, mdm_schema, mdm_system, mdm_template, mdm_uuid, mdm_x509 and the random source of
+ * mdm_credential, mdm_plist, mdm_schema, mdm_system, mdm_template, mdm_uuid, mdm_x509 and the
+ * random source of
  * mdm_enrollment.
  */
 #include "mdm_profile.h"
@@ -16,9 +17,6 @@
 /* All rights of com.apple.mdm. */
 #define ACCESS_RIGHTS_ALL 8191
 
-/* X.520 serialNumber, for which Apple's Subject has no short name. */
-#define OID_SERIAL_NUMBER "2.5.4.5"
-
 /* Hexadecimal digits of a certificate's fingerprint that its PayloadIdentifier ends with. */
 #define IDENTIFIER_DIGITS 16
 
@@ -27,10 +25,9 @@ static mdm_result_t no_profile(apr_pool_t *p, const char *why)
     return mdm_result_make(p, MDM_MSG_PROFILE, "the profile cannot be made: %s", why);
 }
 
-/* The keys that every profile and every payload has (CommonPayloadKeys). */
-static mdm_plist_t *common(apr_pool_t *p, const mdm_profile_settings_t *settings, const char *type,
-                           const char *suffix, const char *uuid, const char *display_name,
-                           const char *description)
+mdm_plist_t *mdm_profile_common(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                const char *type, const char *suffix, const char *uuid,
+                                const char *display_name, const char *description)
 {
     mdm_plist_t *dict = mdm_plist_dict(p);
 
@@ -94,10 +91,10 @@ mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *se
 
     if (uuid == NULL)
         return mdm_random_failed(p);
-    profile =
-        common(p, settings, "Profile Service", ".profile-service", uuid,
-               apr_pstrcat(p, settings->organization, " device enrollment", NULL),
-               apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
+    profile = mdm_profile_common(
+        p, settings, "Profile Service", ".profile-service", uuid,
+        apr_pstrcat(p, settings->organization, " device enrollment", NULL),
+        apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
     r = mdm_schema_apply(p, profile, settings->profile_service, &target);
     if (r.kind != MDM_OK)
         return r;
@@ -113,83 +110,6 @@ mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *se
     return to_xml(p, profile, xml, len);
 }
 
-/* One relative distinguished name of a SCEP Subject: [["CN", "x"]]. */
-static void append_rdn(apr_pool_t *p, mdm_plist_t *subject, const char *type, const char *value)
-{
-    mdm_plist_t *pair = mdm_plist_array(p), *rdn = mdm_plist_array(p);
-
-    mdm_plist_append_string(pair, type);
-    mdm_plist_append_string(pair, value);
-    mdm_plist_append(rdn, pair);
-    mdm_plist_append(subject, rdn);
-}
-
-/* The module's own, which the settings may replace. */
-static mdm_plist_t *scep_subject(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                 const mdm_enrollment_t *row, const mdm_profile_scep_t *scep)
-{
-    mdm_plist_t *subject = mdm_plist_array(p);
-
-    append_rdn(p, subject, "O", settings->organization);
-    if (scep->unit != NULL)
-        append_rdn(p, subject, "OU", scep->unit);
-    append_rdn(p, subject, "CN", mdm_enrollment_device(row));
-    if (scep->serial != NULL && scep->serial[0] != '\0')
-        append_rdn(p, subject, OID_SERIAL_NUMBER, scep->serial);
-    return subject;
-}
-
-static mdm_result_t scep_content(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                 const mdm_schema_target_t *target, const mdm_profile_scep_t *scep,
-                                 mdm_plist_t *content)
-{
-    static const char type[] = "com.apple.security.scep";
-    mdm_result_t r;
-
-    mdm_plist_set(content, "Subject", scep_subject(p, settings, target->row, scep));
-    mdm_plist_set_integer(content, "Keysize", 2048);
-    if (mdm_schema_knows_key(type, "Key Usage", target->system))
-        mdm_plist_set_integer(content, "Key Usage", 5); /* signs, and is encrypted to */
-    if (mdm_schema_knows_key(type, "KeyIsExtractable", target->system))
-        mdm_plist_set_boolean(content, "KeyIsExtractable", 0);
-    r = mdm_schema_apply(p, content, pick(p, settings->scep, "Payload", 0), target);
-    if (r.kind != MDM_OK)
-        return r;
-    if (scep->unit_needed && mdm_schema_find(settings->scep, "Subject") != NULL)
-        append_rdn(p, mdm_plist_get(content, "Subject"), "OU", scep->unit);
-    mdm_plist_set_string(content, "URL", scep->url);
-    if (scep->name != NULL)
-        mdm_plist_set_string(content, "Name", scep->name);
-    if (scep->fingerprint != NULL)
-        mdm_plist_set_data(content, "CAFingerprint", scep->fingerprint, scep->fingerprint_len);
-    if (scep->challenge != NULL)
-        mdm_plist_set_string(content, "Challenge", scep->challenge);
-    mdm_plist_set_string(content, "Key Type", "RSA");
-    return r;
-}
-
-static mdm_result_t append_scep(apr_pool_t *p, const mdm_profile_settings_t *settings,
-                                const mdm_schema_target_t *target, const char *uuid,
-                                const mdm_profile_scep_t *scep, mdm_plist_t *payloads)
-{
-    mdm_plist_t *payload = common(
-        p, settings, "com.apple.security.scep", ".scep", uuid,
-        apr_pstrcat(p, settings->organization, " device identity", NULL),
-        apr_pstrcat(p, "Gets this device its certificate of ", settings->organization, ".", NULL));
-    mdm_plist_t *content = mdm_plist_dict(p);
-    mdm_result_t r;
-
-    /* Keys that begin with "Payload" are the payload's, all others are of its content. */
-    r = mdm_schema_apply(p, payload, pick(p, settings->scep, "Payload", 1), target);
-    if (r.kind == MDM_OK)
-        r = scep_content(p, settings, target, scep, content);
-    if (r.kind != MDM_OK)
-        return r;
-    mdm_plist_set(payload, "PayloadContent", content);
-    mdm_plist_append(payloads, payload);
-    return r;
-}
-
 /* A Mac installs what nobody else scoped for the user who is logged in, where MDM finds neither
  * identity nor payload. */
 static void set_scope(mdm_plist_t *profile, const mdm_schema_target_t *target)
@@ -201,25 +121,26 @@ static void set_scope(mdm_plist_t *profile, const mdm_schema_target_t *target)
 
 mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
+                                  const mdm_credential_t *identity, const char **xml,
+                                  apr_size_t *len)
 {
     const mdm_schema_target_t target = target_of(world, row);
-    const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
+    const char *uuid = mdm_random_uuid(p, world), *identity_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *profile, *content;
     mdm_result_t r;
 
-    if (uuid == NULL || scep_uuid == NULL)
+    if (uuid == NULL || identity_uuid == NULL)
         return mdm_random_failed(p);
-    profile = common(p, settings, "Configuration", ".identity", uuid,
-                     apr_pstrcat(p, settings->organization, " device identity", NULL),
-                     apr_pstrcat(p, "Identifies this device to ", settings->organization,
-                                 " for its enrollment.", NULL));
+    profile = mdm_profile_common(p, settings, "Configuration", ".identity", uuid,
+                                 apr_pstrcat(p, settings->organization, " device identity", NULL),
+                                 apr_pstrcat(p, "Identifies this device to ",
+                                             settings->organization, " for its enrollment.", NULL));
     set_scope(profile, &target);
     r = mdm_schema_apply(p, profile, pick(p, settings->configuration, "PayloadScope", 1), &target);
     /* Exactly one payload, and one that yields an identity, or the device refuses the profile. */
     content = mdm_plist_array(p);
     if (r.kind == MDM_OK)
-        r = append_scep(p, settings, &target, scep_uuid, scep, content);
+        r = mdm_credential_append(p, settings, &target, identity_uuid, identity, content);
     if (r.kind != MDM_OK)
         return r;
     mdm_plist_set(profile, "PayloadContent", content);
@@ -258,10 +179,10 @@ static mdm_result_t append_certificates(apr_pool_t *p, const mdm_profile_setting
     for (int i = 0; settings->certificates != NULL && i < settings->certificates->nelts; i++) {
         const mdm_profile_certificate_t *cert =
             &APR_ARRAY_IDX(settings->certificates, i, mdm_profile_certificate_t);
-        mdm_plist_t *payload =
-            common(p, settings, cert->root ? "com.apple.security.root" : "com.apple.security.pkcs1",
-                   cert->suffix, cert->uuid, cert->name,
-                   cert->root ? "A root certificate." : "An intermediate certificate.");
+        mdm_plist_t *payload = mdm_profile_common(
+            p, settings, cert->root ? "com.apple.security.root" : "com.apple.security.pkcs1",
+            cert->suffix, cert->uuid, cert->name,
+            cert->root ? "A root certificate." : "An intermediate certificate.");
 
         r = mdm_schema_apply(p, payload, cert->root ? settings->root : settings->pkcs1, target);
         if (r.kind != MDM_OK)
@@ -302,10 +223,10 @@ static mdm_result_t append_mdm(apr_pool_t *p, const mdm_profile_settings_t *sett
                                const mdm_schema_target_t *target, const char *uuid,
                                const char *identity_uuid, mdm_plist_t *payloads)
 {
-    mdm_plist_t *payload =
-        common(p, settings, "com.apple.mdm", ".mdm", uuid,
-               apr_pstrcat(p, settings->organization, " device management", NULL),
-               apr_pstrcat(p, "Lets ", settings->organization, " manage this device.", NULL));
+    mdm_plist_t *payload = mdm_profile_common(
+        p, settings, "com.apple.mdm", ".mdm", uuid,
+        apr_pstrcat(p, settings->organization, " device management", NULL),
+        apr_pstrcat(p, "Lets ", settings->organization, " manage this device.", NULL));
     const char *server = NULL, *checkin = NULL;
     mdm_result_t r;
 
@@ -338,18 +259,18 @@ static const char *last_uuid(const mdm_plist_t *payloads)
 /* The payloads of the final profile. */
 static mdm_result_t make_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_schema_target_t *target,
-                                  const mdm_profile_scep_t *scep, mdm_plist_t **payloads)
+                                  const mdm_credential_t *identity, mdm_plist_t **payloads)
 {
-    const char *uuid = mdm_random_uuid(p, world), *scep_uuid = mdm_random_uuid(p, world);
+    const char *uuid = mdm_random_uuid(p, world), *identity_uuid = mdm_random_uuid(p, world);
     mdm_plist_t *made;
     mdm_result_t r;
 
-    if (uuid == NULL || scep_uuid == NULL)
+    if (uuid == NULL || identity_uuid == NULL)
         return mdm_random_failed(p);
     made = mdm_plist_array(p);
     r = append_certificates(p, settings, target, made);
     if (r.kind == MDM_OK)
-        r = append_scep(p, settings, target, scep_uuid, scep, made);
+        r = mdm_credential_append(p, settings, target, identity_uuid, identity, made);
     if (r.kind == MDM_OK)
         r = append_mdm(p, settings, target, uuid, last_uuid(made), made);
     if (r.kind == MDM_OK)
@@ -370,9 +291,10 @@ static mdm_result_t make_outside(apr_pool_t *p, const mdm_profile_settings_t *se
 
     if (uuid == NULL)
         return mdm_random_failed(p);
-    made = common(p, settings, "Configuration", "", uuid,
-                  apr_pstrcat(p, settings->organization, " device management", NULL),
-                  apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
+    made = mdm_profile_common(
+        p, settings, "Configuration", "", uuid,
+        apr_pstrcat(p, settings->organization, " device management", NULL),
+        apr_pstrcat(p, "Enrolls this device with ", settings->organization, ".", NULL));
     set_scope(made, target);
     r = mdm_schema_apply(p, made, settings->configuration, target);
     if (r.kind == MDM_OK)
@@ -382,13 +304,18 @@ static mdm_result_t make_outside(apr_pool_t *p, const mdm_profile_settings_t *se
 
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
+                                  const mdm_credential_t *identity, const char **xml,
+                                  apr_size_t *len)
 {
     const mdm_schema_target_t target = target_of(world, row);
     mdm_plist_t *payloads;
-    mdm_result_t r = make_payloads(p, settings, world, &target, scep, &payloads);
+    mdm_result_t r = make_payloads(p, settings, world, &target, identity, &payloads);
 
-    return r.kind == MDM_OK ? to_xml(p, payloads, xml, len) : r;
+    if (r.kind != MDM_OK)
+        return r;
+    r = to_xml(p, payloads, xml, len);
+    mdm_credential_wipe(payloads);
+    return r;
 }
 
 mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
@@ -408,14 +335,14 @@ mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t 
 
 mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                 const mdm_world_t *world, const mdm_enrollment_t *row,
-                                const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len)
+                                const mdm_credential_t *identity, const char **xml, apr_size_t *len)
 {
     const mdm_schema_target_t target = target_of(world, row);
     mdm_plist_t *profile, *payloads;
     mdm_result_t r = make_outside(p, settings, world, &target, &profile);
 
     if (r.kind == MDM_OK)
-        r = make_payloads(p, settings, world, &target, scep, &payloads);
+        r = make_payloads(p, settings, world, &target, identity, &payloads);
     if (r.kind != MDM_OK)
         return r;
     mdm_plist_set(profile, "PayloadContent", payloads);
@@ -439,10 +366,10 @@ mdm_result_t mdm_profile_trust(apr_pool_t *p, const mdm_profile_settings_t *sett
 
     if (uuid == NULL)
         return mdm_random_failed(p);
-    profile = common(p, settings, "Configuration", ".trust", uuid,
-                     apr_pstrcat(p, settings->organization, " certificates", NULL),
-                     apr_pstrcat(p, "Lets this device trust the servers of ",
-                                 settings->organization, ".", NULL));
+    profile = mdm_profile_common(p, settings, "Configuration", ".trust", uuid,
+                                 apr_pstrcat(p, settings->organization, " certificates", NULL),
+                                 apr_pstrcat(p, "Lets this device trust the servers of ",
+                                             settings->organization, ".", NULL));
     payloads = mdm_plist_array(p);
     r = append_certificates(p, settings, &target, payloads);
     if (r.kind != MDM_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Payloads and profiles, from settings. Pure: no store, no signature. Depends on mdm_schema,
- * mdm_template, mdm_x509, mdm_enrollment.
+ * Payloads and profiles, from settings. Pure: no store, no signature. Depends on
+ * mdm_credential, mdm_schema, mdm_template, mdm_x509, mdm_enrollment.
  */
 #ifndef MDM_PROFILE_H
 #define MDM_PROFILE_H
@@ -8,7 +8,9 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 
+#include "mdm_credential.h"
 #include "mdm_enrollment.h"
+#include "mdm_plist.h"
 #include "mdm_schema.h"
 #include "mdm_template.h"
 #include "mdm_x509.h"
@@ -57,18 +59,11 @@ typedef struct mdm_profile_choice_t {
     const mdm_profile_settings_t *settings;
 } mdm_profile_choice_t;
 
-/* What a SCEP payload says of its server and asks it for. */
-typedef struct mdm_profile_scep_t {
-    const char *url;
-    const char *challenge;            /* NULL: none */
-    const char *name;                 /* Name, before what the settings say; or NULL */
-    const unsigned char *fingerprint; /* CAFingerprint, or NULL */
-    apr_size_t fingerprint_len;
-    /* In the subject, beside O and CN (the UDID); each may be NULL: */
-    const char *unit;   /* OU */
-    const char *serial; /* serialNumber */
-    int unit_needed;    /* unit is in the subject also where the settings have a Subject */
-} mdm_profile_scep_t;
+/* The keys that every profile and every payload has (CommonPayloadKeys); suffix is what its
+ * PayloadIdentifier has behind the settings'. A root in p. */
+mdm_plist_t *mdm_profile_common(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                                const char *type, const char *suffix, const char *uuid,
+                                const char *display_name, const char *description);
 
 /* All of these return XML (mdm_plist_to_xml) in p, or MDM_MSG_PROFILE / MDM_MSG_RANDOM /
  * MDM_MSG_TEXT. Values are those of row; keys that its device's system does not know are left out
@@ -81,22 +76,22 @@ mdm_result_t mdm_profile_service(apr_pool_t *p, const mdm_profile_settings_t *se
                                  const char *device_url, const char *challenge, const char **xml,
                                  apr_size_t *len);
 
-/* Phase 2: a Configuration with exactly one payload, com.apple.security.scep, for the identity that
- * signs phase 3. Its PayloadIdentifier is the settings' with ".identity" behind it; its
- * PayloadScope that of the enrollment profile. */
+/* Phase 2: a Configuration with exactly one payload, that of the identity that signs phase 3. Its
+ * PayloadIdentifier is the settings' with ".identity" behind it; its PayloadScope that of the
+ * enrollment profile. */
 mdm_result_t mdm_profile_identity(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const mdm_profile_scep_t *scep, const char **xml,
+                                  const mdm_credential_t *identity, const char **xml,
                                   apr_size_t *len);
 
 /* Phase 3, to be encrypted: the array of payloads: root and intermediate certificates
  * (com.apple.security.root for self-signed ones, com.apple.security.pkcs1 for the others),
- * com.apple.security.scep for the MDM identity, com.apple.mdm with IdentityCertificateUUID pointing
- * at it. AccessRights is 8191 unless set, or absent with EnrollmentMode BYOD; for a Mac,
- * ServerCapabilities has com.apple.mdm.per-user-connections unless it is set. */
+ * that of the MDM identity, com.apple.mdm with IdentityCertificateUUID pointing at it. AccessRights
+ * is 8191 unless set, or absent with EnrollmentMode BYOD; for a Mac, ServerCapabilities has
+ * com.apple.mdm.per-user-connections unless it is set. */
 mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                   const mdm_world_t *world, const mdm_enrollment_t *row,
-                                  const mdm_profile_scep_t *scep, const char **xml,
+                                  const mdm_credential_t *identity, const char **xml,
                                   apr_size_t *len);
 
 /* Phase 3, the outside: Configuration with EncryptedPayloadContent. For a Mac, PayloadScope is
@@ -110,7 +105,8 @@ mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t 
  * it to. */
 mdm_result_t mdm_profile_direct(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                 const mdm_world_t *world, const mdm_enrollment_t *row,
-                                const mdm_profile_scep_t *scep, const char **xml, apr_size_t *len);
+                                const mdm_credential_t *identity, const char **xml,
+                                apr_size_t *len);
 
 /* For devices that do not trust the site's TLS certificate yet: a Configuration with nothing but
  * the certificates, of which there must be some. Nobody is known yet: expressions are evaluated

@@ -8,6 +8,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "mdm_credential.h"
+
 #define PER_USER "per-user-connections"
 #define RIGHTS "AccessRights"
 
@@ -90,6 +92,7 @@ mdm_result_t mdm_terms_of_payloads(apr_pool_t *p, const char *identifier, const 
             mdm = payload;
     }
     *terms = mdm_terms_of_payload(p, identifier, mdm);
+    mdm_credential_wipe(payloads);
     return mdm_result_ok();
 }
 

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "mdm_cms.h"
 #include "mdm_profile_template.h"
 #include "mdm_terms.h"
@@ -101,29 +103,38 @@ mdm_result_t mdm_turn_check_tls(const mdm_turn_t *turn, const mdm_enrollment_t *
                            fingerprint, turn->signer_fingerprint, row->id);
 }
 
+mdm_identity_context_t mdm_turn_identity_context(const mdm_turn_t *turn)
+{
+    return (mdm_identity_context_t){
+        .world = turn->world, .scep_url = turn->request->scep_url, .ca = turn->settings->ca};
+}
+
 mdm_result_t mdm_turn_enrollment_reply(const mdm_turn_t *turn, const mdm_enrollment_t *row,
-                                       const char *secret, mdm_ota_reply_t *reply,
+                                       mdm_identity_made_t *made, mdm_ota_reply_t *reply,
                                        const char **terms)
 {
+    const mdm_identity_context_t context = mdm_turn_identity_context(turn);
     const mdm_profile_settings_t *profile = NULL;
     const unsigned char *encrypted;
-    mdm_profile_scep_t scep;
-    const char *xml;
-    apr_size_t len;
+    const char *payloads, *xml;
+    apr_size_t payloads_len, len;
     mdm_result_t r =
         mdm_profile_choose(turn->p, &turn->settings->profile, turn->world, row, &profile);
 
     if (r.kind == MDM_OK)
-        r = mdm_identity_payload(turn->p, turn->settings->mdm_identity, row, MDM_PURPOSE_MDM,
-                                 turn->request->scep_url, secret, &scep);
+        r = mdm_identity_make(turn->p, turn->settings->mdm_identity, &context, row, MDM_PURPOSE_MDM,
+                              made);
     if (r.kind == MDM_OK)
-        r = mdm_profile_payloads(turn->p, profile, turn->world, row, &scep, &xml, &len);
-    if (r.kind == MDM_OK)
-        r = mdm_terms_of_payloads(turn->p, profile->identifier, xml, len, terms);
+        r = mdm_profile_payloads(turn->p, profile, turn->world, row, &made->credential, &payloads,
+                                 &payloads_len);
+    if (r.kind != MDM_OK)
+        return r;
+    r = mdm_terms_of_payloads(turn->p, profile->identifier, payloads, payloads_len, terms);
     /* To the verified signer only, never to whatever certificates the message carries. */
     if (r.kind == MDM_OK)
-        r = mdm_cms_encrypt(turn->p, turn->signer, turn->settings->cipher, xml, len, &encrypted,
-                            &len);
+        r = mdm_cms_encrypt(turn->p, turn->signer, turn->settings->cipher, payloads, payloads_len,
+                            &encrypted, &len);
+    OPENSSL_cleanse((char *)payloads, payloads_len); /* secrets, and may be a key */
     if (r.kind == MDM_OK)
         r = mdm_profile_enrollment(turn->p, profile, turn->world, row, encrypted, len, &xml, &len);
     return r.kind != MDM_OK ? r : mdm_turn_sign(turn->p, turn->request, xml, len, reply);

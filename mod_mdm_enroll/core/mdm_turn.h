@@ -47,10 +47,14 @@ mdm_result_t mdm_turn_check_tls(const mdm_turn_t *turn, const mdm_enrollment_t *
 mdm_result_t mdm_turn_sign(apr_pool_t *p, const mdm_ota_request_t *request, const char *xml,
                            apr_size_t len, mdm_ota_reply_t *reply);
 
-/* The enrollment profile: payloads with secret as the SCEP challenge, encrypted to turn->signer,
- * signed; and what it says that no update may change (mdm_terms). */
+/* What identities are made from. */
+mdm_identity_context_t mdm_turn_identity_context(const mdm_turn_t *turn);
+
+/* The enrollment profile: payloads with a fresh identity for the MDM server, which is still to be
+ * stored (mdm_identity_store), encrypted to turn->signer, signed; and what it says that no update
+ * may change (mdm_terms). */
 mdm_result_t mdm_turn_enrollment_reply(const mdm_turn_t *turn, const mdm_enrollment_t *row,
-                                       const char *secret, mdm_ota_reply_t *reply,
+                                       mdm_identity_made_t *made, mdm_ota_reply_t *reply,
                                        const char **terms);
 
 #endif

@@ -91,19 +91,38 @@ static mdm_result_t check_terms(const mdm_turn_t *turn, const mdm_enrollment_t *
                            row->id, mdm_terms_words(turn->p, changes));
 }
 
-/* The secret first, since a row that moved without it would be lost to the device. */
-static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, const char *secret,
-                           const char *occasion, apr_int64_t signed_at, apr_int64_t updated_before)
+/* What the identity needs, then the move. Updates are counted by the secrets for SCEP: where there
+ * is none of those in the profile, one goes nowhere, and only counts. */
+static mdm_result_t store_identity(const mdm_turn_t *turn, const mdm_enrollment_t *row,
+                                   const mdm_identity_made_t *made, const char *counter)
+{
+    mdm_result_t r = mdm_identity_store(turn->p, turn->world, row, made, turn->settings->lifetime);
+
+    if (r.kind == MDM_OK && counter != NULL)
+        r = mdm_challenge_store(turn->p, turn->world, counter, row->id, MDM_PURPOSE_MDM,
+                                turn->settings->lifetime);
+    return r;
+}
+
+static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row,
+                           const mdm_identity_made_t *made, const char *occasion,
+                           apr_int64_t signed_at, apr_int64_t updated_before)
 {
     const mdm_store_t *store = turn->world->store;
+    int counts = made->secret != NULL && made->secret_purpose == MDM_PURPOSE_MDM, won = 0;
+    const char *counter = counts ? NULL : mdm_challenge_make(turn->p, turn->world);
     apr_int64_t before = row->signed_at;
-    int won = 0;
-    mdm_result_t r = mdm_challenge_store(turn->p, turn->world, secret, row->id, MDM_PURPOSE_MDM,
-                                         turn->settings->lifetime);
+    mdm_result_t r;
 
-    if (r.kind != MDM_OK)
-        return r;
-    r = mdm_notice_store(turn->p, turn->world, row, MDM_EVENT_UPDATED, occasion);
+    if (!counts && counter == NULL)
+        return mdm_random_failed(turn->p);
+    if (occasion == NULL) {
+        const char *secret = counts ? made->secret : counter;
+        occasion = mdm_sha256_hex(turn->p, secret, strlen(secret));
+    }
+    r = store_identity(turn, row, made, counter);
+    if (r.kind == MDM_OK)
+        r = mdm_notice_store(turn->p, turn->world, row, MDM_EVENT_UPDATED, occasion);
     row->signed_at = signed_at;
     /* Not turn->now: the notification counts once the row has moved after it was made. */
     row->updated_at = turn->world->now(turn->world->context);
@@ -114,8 +133,11 @@ static mdm_result_t commit(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
         r = mdm_result_make(turn->p, MDM_MSG_ENROLLMENT_STATE,
                             "enrollment %s was updated by another request, or ended, just now",
                             row->id);
-    if (r.kind != MDM_OK)
-        mdm_challenge_discard(turn->p, turn->world, secret);
+    if (r.kind == MDM_OK)
+        return r;
+    mdm_identity_discard(turn->p, turn->world, made);
+    if (counter != NULL)
+        mdm_challenge_discard(turn->p, turn->world, counter);
     return r;
 }
 
@@ -125,29 +147,23 @@ static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
                            apr_int64_t signed_at, apr_int64_t updated_before,
                            mdm_ota_reply_t *reply)
 {
-    int foreign = mdm_identity_foreign(turn->settings->mdm_identity);
     mdm_ota_reply_t made = {NULL, 0};
-    const char *secret, *terms = "";
+    mdm_identity_made_t identity;
+    const char *terms = "";
     mdm_result_t r = check_count(turn, row);
 
     if (r.kind == MDM_OK)
         r = mdm_enrollment_allowed(turn->p, turn->world, row, turn->device);
     if (r.kind != MDM_OK)
         return r;
-    /* Where another server issues the identity, it goes nowhere, and only counts. */
-    secret = mdm_challenge_make(turn->p, turn->world);
-    if (secret == NULL)
-        return mdm_random_failed(turn->p);
-    r = mdm_turn_enrollment_reply(turn, row, foreign ? NULL : secret, &made, &terms);
+    r = mdm_turn_enrollment_reply(turn, row, &identity, &made, &terms);
     if (r.kind == MDM_OK)
         r = check_terms(turn, row, terms);
     if (r.kind != MDM_OK)
         return r;
     row->terms = terms;
     row->rules = turn->world->rules; /* it was let in by these */
-    r = commit(turn, row, secret,
-               occasion != NULL ? occasion : mdm_sha256_hex(turn->p, secret, strlen(secret)),
-               signed_at, updated_before);
+    r = commit(turn, row, &identity, occasion, signed_at, updated_before);
     if (r.kind != MDM_OK)
         return r;
     turn->facts->event = mdm_event_name(MDM_EVENT_UPDATED);

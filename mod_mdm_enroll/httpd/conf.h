@@ -35,6 +35,7 @@ typedef enum {
     MDM_ENDPOINT_CRL,
     MDM_ENDPOINT_DIRECT,
     MDM_ENDPOINT_UPDATE,
+    MDM_ENDPOINT_ACME,
     MDM_ENDPOINT_COUNT
 } mdm_endpoint_t;
 
@@ -126,6 +127,9 @@ typedef struct mdm_conf_identity_t {
     const char *challenge_ca; /* or NULL, as the next */
     const char *token_file;
     apr_interval_time_t challenge_timeout;
+    mdm_identity_acme_t acme; /* .fallback counts only if fallback_said */
+    int fallback_said;
+    mdm_identity_pkcs12_t pkcs12;
 } mdm_conf_identity_t;
 
 /* MDMEnrollNotify. */
@@ -296,10 +300,10 @@ typedef struct mdm_check_t mdm_check_t;
 void mdm_conf_problem(mdm_check_t *check, const ap_directive_t *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* What conf_identity.c has for the others. Does a certificate come from elsewhere than MDMEnrollCA;
- * does any come from there? */
-int mdm_conf_identity_is_foreign(const mdm_server_conf_t *conf, mdm_conf_identity_index_t index);
+/* What conf_identity.c has for the others. Does any certificate come from MDMEnrollCA; does any
+ * come from there by SCEP? */
 int mdm_conf_needs_ca(const mdm_server_conf_t *conf);
+int mdm_conf_needs_scep(const mdm_server_conf_t *conf);
 
 /* Where the certificates come from, made; the CAs of MDMEnrollIdentityCA, trusted. Problems are
  * told. */
@@ -336,6 +340,24 @@ void mdm_conf_policy_rules(apr_array_header_t *texts, const mdm_server_conf_t *c
 int mdm_conf_testing(void);
 void mdm_conf_check_readable(mdm_check_t *check, const ap_directive_t *where, const char *file,
                              const char *what);
+/* What conf_issue.c has: MDMEnrollIdentity acme and pkcs12, whose argv[0] it is. NULL, or the
+ * refusal. made->kind is set. */
+const char *mdm_conf_parse_issue(cmd_parms *cmd, int argc, char *const argv[],
+                                 mdm_conf_identity_t *made);
+
+/* Tell what else they want: attributes by which devices are told apart. */
+void mdm_conf_check_issue(mdm_check_t *check, const mdm_server_conf_t *conf);
+
+/* Whether what cannot do ACME gets its identity from the own CA. */
+int mdm_conf_falls_back(const mdm_server_conf_t *conf, const mdm_conf_identity_t *identity);
+
+/* Tell what is wrong with the endpoint acme of a vhost: it must be protected. tls: the vhost has
+ * it. */
+void mdm_conf_check_acme(mdm_check_t *check, const server_rec *s, const mdm_server_conf_t *conf,
+                         int tls);
+
+/* 1 for an address of the loopback network. */
+int mdm_conf_is_loopback(const char *ip);
 
 /* 1 if challenges come from an HTTP service. */
 int mdm_conf_asks_services(const mdm_server_conf_t *conf);

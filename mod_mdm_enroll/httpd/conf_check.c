@@ -190,7 +190,7 @@ static void check_endpoints(mdm_check_t *check, const mdm_server_conf_t *conf)
         const mdm_place_t *place = &conf->endpoints[rules[i].one];
         const char *needed = mdm_endpoint_name(rules[i].needs);
 
-        if (rules[i].needs == MDM_ENDPOINT_SCEP && !mdm_conf_needs_ca(conf))
+        if (rules[i].needs == MDM_ENDPOINT_SCEP && !mdm_conf_needs_scep(conf))
             continue;
         if (place->path && !conf->endpoints[rules[i].needs].path)
             mdm_conf_problem(check, place->where,
@@ -400,6 +400,7 @@ static void check_server(mdm_check_t *check, apr_pool_t *p, mdm_server_conf_t *c
 
     check_endpoints(check, conf);
     check_nesting(check, conf);
+    mdm_conf_check_acme(check, check->server, conf, tls_is_on(check->ptemp, check->server));
     check_required(check, conf);
     check_store(check, conf);
     mdm_conf_check_serials(check, check->ptemp, conf);

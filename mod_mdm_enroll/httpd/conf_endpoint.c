@@ -8,12 +8,15 @@
 
 static const struct {
     const char *name;
-    int plain; /* SCEP protects its own messages, certificates and CRLs are public */
+    /* SCEP protects its own messages, certificates and CRLs are public; what an ACME server asks
+     * may be asked on loopback (conf_acme.c) */
+    int plain;
 } kinds[MDM_ENDPOINT_COUNT] = {
     [MDM_ENDPOINT_NONE] = {"", 0},         [MDM_ENDPOINT_PROFILE] = {"profile", 0},
     [MDM_ENDPOINT_DEVICE] = {"device", 0}, [MDM_ENDPOINT_SCEP] = {"scep", 1},
     [MDM_ENDPOINT_CA] = {"ca", 1},         [MDM_ENDPOINT_CRL] = {"crl", 1},
     [MDM_ENDPOINT_DIRECT] = {"direct", 0}, [MDM_ENDPOINT_UPDATE] = {"update", 0},
+    [MDM_ENDPOINT_ACME] = {"acme", 1},
 };
 
 const char *mdm_endpoint_name(mdm_endpoint_t endpoint)

@@ -33,15 +33,23 @@ enum {
     OPTION_NAME
 };
 
-int mdm_conf_identity_is_foreign(const mdm_server_conf_t *conf, mdm_conf_identity_index_t index)
+static mdm_identity_kind_t kind_of(const mdm_server_conf_t *conf, mdm_conf_identity_index_t index)
 {
-    return conf->identities[index] && conf->identities[index]->kind != MDM_IDENTITY_BUILTIN;
+    return conf->identities[index] ? conf->identities[index]->kind : MDM_IDENTITY_BUILTIN;
+}
+
+int mdm_conf_needs_scep(const mdm_server_conf_t *conf)
+{
+    const mdm_conf_identity_t *mdm = conf->identities[MDM_CONF_MDM_IDENTITY];
+
+    return kind_of(conf, MDM_CONF_IDENTITY) == MDM_IDENTITY_BUILTIN ||
+           kind_of(conf, MDM_CONF_MDM_IDENTITY) == MDM_IDENTITY_BUILTIN ||
+           (mdm->kind == MDM_IDENTITY_ACME && mdm->fallback_said && mdm->acme.fallback);
 }
 
 int mdm_conf_needs_ca(const mdm_server_conf_t *conf)
 {
-    return !mdm_conf_identity_is_foreign(conf, MDM_CONF_IDENTITY) ||
-           !mdm_conf_identity_is_foreign(conf, MDM_CONF_MDM_IDENTITY);
+    return mdm_conf_needs_scep(conf) || kind_of(conf, MDM_CONF_MDM_IDENTITY) == MDM_IDENTITY_PKCS12;
 }
 
 /* --- MDMEnrollIdentity --- */
@@ -210,6 +218,11 @@ const char *mdm_conf_set_identity(cmd_parms *cmd, void *dir, int argc, char *con
 
     (void)dir;
     made->challenge_timeout = DEFAULT_CHALLENGE_TIMEOUT;
+    if (argc >= 1 && (!ap_cstr_casecmp(argv[0], "acme") || !ap_cstr_casecmp(argv[0], "pkcs12"))) {
+        parsed.purposes = 1 << MDM_CONF_MDM_IDENTITY;
+        why = mdm_conf_parse_issue(cmd, argc, argv, made);
+        return why ? why : enter(cmd, &parsed);
+    }
     if (argc >= 1 && !ap_cstr_casecmp(argv[0], "scep")) {
         made->kind = MDM_IDENTITY_SCEP;
         made->url = argc >= 2 ? argv[1] : "";
@@ -221,7 +234,9 @@ const char *mdm_conf_set_identity(cmd_parms *cmd, void *dir, int argc, char *con
                                 cmd->cmd->name, made->url);
         i = 2;
     } else if (argc < 1 || ap_cstr_casecmp(argv[0], "builtin")) {
-        return apr_psprintf(cmd->pool, "%s: \"%s\" is not accepted; wanted: builtin, or scep URL",
+        return apr_psprintf(cmd->pool,
+                            "%s: \"%s\" is not accepted; wanted: builtin, scep URL, acme URL or "
+                            "pkcs12",
                             cmd->cmd->name, argc >= 1 ? argv[0] : "");
     }
     for (; i < argc; i++) {
@@ -287,6 +302,7 @@ static const mdm_challenge_source_t *make_source(mdm_check_t *check, apr_pool_t 
 }
 
 static const mdm_identity_t *make_identity(mdm_check_t *check, apr_pool_t *p,
+                                           const mdm_server_conf_t *server,
                                            const ap_directive_t *where,
                                            const mdm_conf_identity_t *conf)
 {
@@ -300,7 +316,10 @@ static const mdm_identity_t *make_identity(mdm_check_t *check, apr_pool_t *p,
                              .name = conf->name,
                              .fingerprint = conf->fingerprint,
                              .fingerprint_len = conf->fingerprint_len,
-                             .challenge = make_source(check, p, where, conf)};
+                             .challenge = make_source(check, p, where, conf),
+                             .acme = conf->acme,
+                             .pkcs12 = conf->pkcs12};
+    made->acme.fallback = mdm_conf_falls_back(server, conf);
     return made;
 }
 
@@ -309,8 +328,8 @@ void mdm_conf_make_identities(mdm_check_t *check, apr_pool_t *p, const mdm_serve
 {
     const ap_directive_t *where = conf->where[MDM_SET_IDENTITY];
 
-    settings->identity = make_identity(check, p, where, conf->identities[MDM_CONF_IDENTITY]);
-    settings->mdm_identity = make_identity(check, p, conf->where[MDM_SET_MDM_IDENTITY],
+    settings->identity = make_identity(check, p, conf, where, conf->identities[MDM_CONF_IDENTITY]);
+    settings->mdm_identity = make_identity(check, p, conf, conf->where[MDM_SET_MDM_IDENTITY],
                                            conf->identities[MDM_CONF_MDM_IDENTITY]);
     if (settings->identity && !conf->where[MDM_SET_IDENTITY_CA])
         mdm_conf_problem(check, where,
@@ -318,6 +337,7 @@ void mdm_conf_make_identities(mdm_check_t *check, apr_pool_t *p, const mdm_serve
                          "certificates are taken there; add MDMEnrollIdentityCA with the "
                          "certificate of the CA that issues them",
                          settings->identity->url);
+    mdm_conf_check_issue(check, conf);
 }
 
 void mdm_conf_trust_identities(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
@@ -342,6 +362,24 @@ void mdm_conf_trust_identities(mdm_check_t *check, apr_pool_t *p, const mdm_serv
     }
 }
 
+/* What it demands of devices is a rule, too. Whether those of which it demands nothing fall back is
+ * none: a vhost that only has the endpoint acme has nothing to fall back to. */
+static const char *rule_of(apr_pool_t *p, const mdm_identity_t *identity)
+{
+    const mdm_identity_acme_t *acme = &identity->acme;
+    int demands = acme->hardware == MDM_USE_REQUIRE || acme->attest == MDM_USE_REQUIRE;
+
+    switch (identity->kind) {
+    case MDM_IDENTITY_PKCS12:
+        return "pkcs12";
+    case MDM_IDENTITY_ACME:
+        return apr_psprintf(p, "acme %s %d %d %d", identity->url, (int)acme->hardware,
+                            (int)acme->attest, demands && acme->fallback);
+    default:
+        return identity->url;
+    }
+}
+
 void mdm_conf_identity_rules(apr_array_header_t *texts, const mdm_ota_settings_t *settings)
 {
     const mdm_identity_t *const identities[] = {settings->identity, settings->mdm_identity};
@@ -351,7 +389,7 @@ void mdm_conf_identity_rules(apr_array_header_t *texts, const mdm_ota_settings_t
         if (!identities[i])
             continue;
         APR_ARRAY_PUSH(texts, const char *) = i == 0 ? "identity" : "MDM identity";
-        APR_ARRAY_PUSH(texts, const char *) = identities[i]->url;
+        APR_ARRAY_PUSH(texts, const char *) = rule_of(texts->pool, identities[i]);
     }
 }
 

@@ -468,6 +468,7 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
         mdm_conf_told(check, NULL, mdm_sha256_failed(p));
     if (conf->where[MDM_SET_CA])
         mdm_conf_make_issuer(check, p, conf, vhost_url, trust, site);
+    site->ota.ca = site->scep.rules.ca;
     mdm_conf_make_templates(check, p, conf,
                             site->paths[MDM_ENDPOINT_SCEP]
                                 ? apr_pstrcat(p, vhost_url, site->paths[MDM_ENDPOINT_SCEP], NULL)

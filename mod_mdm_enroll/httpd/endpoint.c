@@ -37,9 +37,11 @@ static int secure(request_rec *r, mdm_endpoint_t endpoint)
 {
     const mdm_site_t *site = mdm_conf_server(r->server)->site;
 
-    return site &&
-           (mdm_endpoint_is_plain(endpoint) ||
-            (site->paths[endpoint] && (site->base_url || ap_ssl_conn_is_ssl(r->connection))));
+    int https = site && (site->base_url || ap_ssl_conn_is_ssl(r->connection));
+
+    if (endpoint == MDM_ENDPOINT_ACME)
+        return https || (site && mdm_conf_is_loopback(r->connection->local_ip));
+    return site && (mdm_endpoint_is_plain(endpoint) || (site->paths[endpoint] && https));
 }
 
 int mdm_endpoint_store(request_rec *r)
@@ -165,6 +167,8 @@ static int dispatch(mdm_call_t *call, mdm_endpoint_t endpoint)
         return mdm_endpoint_direct(call);
     case MDM_ENDPOINT_UPDATE:
         return mdm_endpoint_update(call);
+    case MDM_ENDPOINT_ACME:
+        return mdm_endpoint_acme(call);
     default:
         return DECLINED;
     }

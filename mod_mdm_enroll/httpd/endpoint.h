@@ -61,6 +61,7 @@ int mdm_endpoint_ca(mdm_call_t *call);
 int mdm_endpoint_crl(mdm_call_t *call);
 int mdm_endpoint_direct(mdm_call_t *call);
 int mdm_endpoint_update(mdm_call_t *call);
+int mdm_endpoint_acme(mdm_call_t *call);
 
 /* What core needs to know of the request: the signer and the URLs of this vhost. */
 mdm_ota_request_t mdm_endpoint_request(const mdm_call_t *call);

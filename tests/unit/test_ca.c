@@ -285,7 +285,27 @@ static void test_random_fails(void **state)
         mdm_ca_issue(pki_pool, ca, &fake->world, &row, MDM_PURPOSE_MDM, spki, &cert).message,
         MDM_MSG_RANDOM);
     X509_PUBKEY_free(spki);
-    assert_null(issue_for(&row, MDM_PURPOSE_MDM, "x", pki_key_ec("P-256"), YEAR));
+}
+
+/* As they are made for PKCS #12; SCEP asks for none but RSA. */
+static void test_ec_keys(void **state)
+{
+    static const char *const names[] = {"P-256", "P-384"};
+    EVP_PKEY *ed25519 = mdm_x509_own_key(pki_pool, EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"));
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        EVP_PKEY *key = pki_key_ec(names[i]);
+        X509 *cert = issue_for(&row, MDM_PURPOSE_MDM, "x", key, YEAR);
+
+        assert_non_null(cert);
+        assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(cert), key), 1);
+        assert_int_equal(X509_get_key_usage(cert), KU_DIGITAL_SIGNATURE);
+        assert_int_equal(X509_get_extended_key_usage(cert), XKU_SSL_CLIENT);
+        assert_int_equal(X509_verify(cert, ca_key), 1);
+    }
+    assert_non_null(ed25519);
+    assert_null(issue_for(&row, MDM_PURPOSE_MDM, "x", ed25519, YEAR));
 }
 
 static void refused_as(int responder, X509 *cert, EVP_PKEY *key, const char *why)
@@ -506,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_create_refuses),
         cmocka_unit_test(test_create_accepts),
         cmocka_unit_test(test_ec_ca),
+        cmocka_unit_test(test_ec_keys),
         cmocka_unit_test(test_ra),
         cmocka_unit_test(test_alt_name_is_checked),
         cmocka_unit_test(test_alt_names_and_crl),

@@ -20,7 +20,8 @@
 #define SCEP_URL "https://www.example.com/enroll/scep?a=1&b=2"
 #define SECRET "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE"
 
-static const mdm_profile_scep_t scep = {.url = SCEP_URL, .challenge = SECRET};
+static const mdm_credential_t scep = {.kind = MDM_CREDENTIAL_SCEP,
+                                      .scep = {.url = SCEP_URL, .challenge = SECRET}};
 
 static const mdm_enrollment_t row = {
     .id = "0123456789abcdef0123456789abcdef",

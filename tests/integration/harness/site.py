@@ -320,7 +320,9 @@ class Walk:
         self.verified[3], self.profile = opened(response, self.root_file)
         self.encrypted = self.profile["EncryptedPayloadContent"]
         self.payloads = plistlib.loads(cms.decrypt(self.encrypted, self.identity))
-        self.scep_payload = self.payload("com.apple.security.scep")
+        # none where the MDM identity comes in another way
+        self.scep_payload = next((p for p in self.payloads
+                                  if p["PayloadType"] == "com.apple.security.scep"), None)
         self.enrolled_with = self.identity
         return self
 
