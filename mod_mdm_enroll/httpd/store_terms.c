@@ -32,6 +32,8 @@ static const char *reason(apr_pool_t *p, const connection_t *c, int rc)
     return apr_pstrmemdup(p, text, strcspn(text, "\r\n"));
 }
 
+/* Rows are read with the same row each time: with another, PostgreSQL's driver begins anew. */
+
 /* Without tables it fails; with those of another version there is nothing to be read here. */
 static int has_terms(apr_pool_t *p, const connection_t *c)
 {
@@ -42,10 +44,8 @@ static int has_terms(apr_pool_t *p, const connection_t *c)
     if (apr_dbd_select(c->driver, p, c->dbd, &results,
                        "SELECT version FROM mdm_schema ORDER BY version DESC LIMIT 1", 0) != 0)
         return 0;
-    while (apr_dbd_get_row(c->driver, p, results, &row, -1) == 0) {
+    while (apr_dbd_get_row(c->driver, p, results, &row, -1) == 0)
         version = apr_pstrdup(p, apr_dbd_get_entry(c->driver, row, 0));
-        row = NULL;
-    }
     return version != NULL && strcmp(version, APR_STRINGIFY(MDM_STORE_SCHEMA_VERSION)) == 0;
 }
 
@@ -65,7 +65,6 @@ static const char *read_terms(apr_pool_t *p, const connection_t *c, mdm_store_te
             values[i] = apr_pstrdup(p, apr_dbd_get_entry(c->driver, row, i));
         if (values[0] && values[1] && values[2] && values[3])
             visit(baton, values[0], values[1], values[2], atoi(values[3]));
-        row = NULL;
     }
     return NULL;
 }

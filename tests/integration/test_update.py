@@ -7,6 +7,7 @@ import datetime
 import plistlib
 import re
 import shutil
+import time
 import urllib.parse
 
 import pytest
@@ -116,9 +117,9 @@ def update_message(walk, **options):
 def signed_at(walk, when):
     """A message whose signing time says so."""
     content = walk.device.plist()
-    time = cms.attribute("signing_time", core.UTCTime(when.replace(tzinfo=datetime.timezone.utc)))
+    attribute = cms.attribute("signing_time", core.UTCTime(when.replace(tzinfo=datetime.timezone.utc)))
     return cms.signed_data(content, walk.enrolled_with,
-                           cms.signed_attributes(content, others=[time]))
+                           cms.signed_attributes(content, others=[attribute]))
 
 
 # --- a device comes back -------------------------------------------------------------------------
@@ -480,6 +481,26 @@ def test_user_gone_when_fetched(site):
     finally:
         site.world.slapd.enable("erin")
     assert (response.status, response.json()["code"]) == (403, ID["DIRECTORY_NO_USER"])
+
+
+def test_on_postgresql(world, own_site):
+    """The same statements, in the other database: copies, the MDM server, and a start."""
+    site = own_site(database=world.make_database(), directives=endpoint(basic(world, "bob"))).start()
+    walk = site.walk().offer().identify().certify()
+    first = walk.phase3_message()
+    walk.deliver(message=first).certify()
+    site.expect("ENROLLMENT_STATE")
+    assert site.post_device(first).status == 403
+    time.sleep(1.1)  # signing times are in seconds
+    walk.update().certify()
+    for query in (udid_of(walk), f"?serial={walk.device.serial}"):
+        assert fetch(site, query).status == 200
+    site.expect("UPDATE_UNKNOWN")
+    assert fetch(site, "?udid=x").status == 404
+    site.directives += "MDMEnrollTopic com.apple.mgmt.External.other\n"
+    site.reconfigure()
+    status, said_ = site.httpd.test()
+    assert status == 1 and f'was "{TOPIC}" for 1 enrolled devices' in said_, said_
 
 
 # --- mdm-device ----------------------------------------------------------------------------------
