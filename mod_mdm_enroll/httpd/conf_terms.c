@@ -125,24 +125,6 @@ static const char *value_of(apr_pool_t *p, const mdm_profile_settings_t *profile
     return setting_value(p, profile, key, system, known);
 }
 
-/* The same with all templates of a site: which of them a device gets, nobody knows before it comes,
- * so that a key is known if they agree on it. */
-static const char *value_of_all(apr_pool_t *p, const mdm_profile_settings_t *profile,
-                                const char *key, mdm_system_t system, int *known)
-{
-    const char *value = value_of(p, profile, key, system, known);
-    int i;
-
-    for (i = 0; profile->choices && i < profile->choices->nelts && *known; i++) {
-        const mdm_profile_settings_t *one =
-            APR_ARRAY_IDX(profile->choices, i, mdm_profile_choice_t).settings;
-        const char *other = value_of(p, one, key, system, known);
-
-        *known &= value && other ? !strcmp(value, other) : !value && !other;
-    }
-    return value;
-}
-
 /* --- comparing, in the process that reads --- */
 
 /* One value that would change, in so many enrollments. */
@@ -182,7 +164,7 @@ static const char *terms_now(apr_pool_t *p, const mdm_server_conf_t *conf,
     for (i = 1; mdm_terms_keys[i]; i++) {
         const char *key = mdm_terms_keys[i];
         int known;
-        const char *value = value_of_all(p, profile, key, system, &known);
+        const char *value = value_of(p, profile, key, system, &known);
 
         if (!known || allowed(conf, key)) {
             value = mdm_terms_value(p, terms, key);
