@@ -80,9 +80,13 @@ static const char *own_value(const merge_t *merge, const char *key, const char *
         *remedy = "the module points it to the identity";
         return identity_uuid(merge);
     }
-    if (strcmp(key, "URL") == 0 || strcmp(key, "DirectoryURL") == 0) {
+    if (strcmp(key, "URL") == 0) {
         *remedy = "it is where MDMEnrollEndpoint scep is; or use MDMEnrollIdentity";
-        return merge->identity->url;
+        return merge->identity->scep_url;
+    }
+    if (strcmp(key, "DirectoryURL") == 0) {
+        *remedy = "use MDMEnrollIdentity";
+        return merge->identity->directory_url;
     }
     if (strcmp(key, "CAFingerprint") == 0) {
         *remedy = "use ca-fingerprint= of MDMEnrollIdentity";

@@ -12,8 +12,9 @@
 
 /* What of a site its profile settings do not say: the identity that the MDM server sees. */
 typedef struct mdm_profile_identity_t {
-    const char *const *types; /* payload types that it may have, NULL-terminated */
-    const char *url;          /* URL or DirectoryURL; NULL: none, or not known before a request */
+    const char *const *types;         /* payload types that it may have, NULL-terminated */
+    const char *scep_url;             /* URL of SCEP; NULL: none, or not known before a request */
+    const char *directory_url;        /* DirectoryURL of ACME; NULL: none */
     const unsigned char *fingerprint; /* CAFingerprint, or NULL */
     apr_size_t fingerprint_len;
 } mdm_profile_identity_t;

@@ -313,10 +313,10 @@ void mdm_conf_trust_identities(mdm_check_t *check, apr_pool_t *p, const mdm_serv
                                mdm_trust_t *trust);
 
 /* The choices that the templates are, over the profile of a site whose settings are complete.
- * identity_url is the URL of the MDM identity's payload as far as it is known. Problems are told.
+ * scep_url is the URL of the endpoint scep as far as it is known. Problems are told.
  */
 void mdm_conf_make_templates(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
-                             const char *identity_url, mdm_site_t *site);
+                             const char *scep_url, mdm_site_t *site);
 
 /* Append what of it belongs to the rules (mdm_world_t.rules). Nothing for builtin ones. */
 void mdm_conf_identity_rules(apr_array_header_t *texts, const mdm_ota_settings_t *settings);

@@ -126,25 +126,42 @@ static const char *unfilled(apr_pool_t *p, const mdm_conf_template_t *one,
     return NULL;
 }
 
-/* What of the identity that the MDM server sees its payload says. */
-static mdm_profile_identity_t identity_of(const mdm_site_t *site, const char *url)
+/* What of the identity that the MDM server sees its payload says. scep_url is the own CA's. */
+static mdm_profile_identity_t identity_of(const mdm_site_t *site, const char *scep_url)
 {
     static const char *const scep[] = {"com.apple.security.scep", NULL};
-    const mdm_identity_t *foreign = site->ota.mdm_identity;
-    mdm_profile_identity_t identity = {.types = scep, .url = url};
+    static const char *const acme[] = {"com.apple.security.acme", NULL};
+    static const char *const acme_or_scep[] = {"com.apple.security.acme", "com.apple.security.scep",
+                                               NULL};
+    static const char *const pkcs12[] = {"com.apple.security.pkcs12", NULL};
+    const mdm_identity_t *other = site->ota.mdm_identity;
+    mdm_profile_identity_t identity = {.types = scep, .scep_url = scep_url};
 
-    if (foreign) {
-        identity.url = foreign->url;
-        identity.fingerprint = foreign->fingerprint;
-        identity.fingerprint_len = foreign->fingerprint_len;
+    if (!other)
+        return identity;
+    switch (other->kind) {
+    case MDM_IDENTITY_SCEP:
+        identity.scep_url = other->url;
+        identity.fingerprint = other->fingerprint;
+        identity.fingerprint_len = other->fingerprint_len;
+        break;
+    case MDM_IDENTITY_ACME:
+        identity.types = other->acme.fallback ? acme_or_scep : acme;
+        identity.directory_url = other->url;
+        break;
+    case MDM_IDENTITY_PKCS12:
+        identity.types = pkcs12;
+        break;
+    default:
+        break;
     }
     return identity;
 }
 
 void mdm_conf_make_templates(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf,
-                             const char *identity_url, mdm_site_t *site)
+                             const char *scep_url, mdm_site_t *site)
 {
-    const mdm_profile_identity_t identity = identity_of(site, identity_url);
+    const mdm_profile_identity_t identity = identity_of(site, scep_url);
     apr_array_header_t *choices = apr_array_make(p, 4, sizeof(mdm_profile_choice_t));
     /* A date that is over keeps only httpd -t from being content, as with MDMEnrollPayload. */
     apr_int64_t now =

@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from harness import paths
+from harness import cms, paths
 from harness.process import run
 from harness.schema import Schemas
-from harness.site import CHECKIN, ID, IDENTIFIER, ORGANIZATION, SERVER, TOPIC, ldap_url
+from harness.site import (CHECKIN, ID, IDENTIFIER, ORGANIZATION, SERVER, TOPIC, ldap_url,
+                          opened)
 
 FOLDER = paths.SRC / "conf" / "templates"
 UUID = "7D8E2F60-1B1B-4B6D-9F3C-0A1B2C3D4E%02X"
@@ -261,6 +262,31 @@ def test_changed_file_counts_after_a_graceful_restart(fleet):
     assert said(delivered(fleet, user="bob")) == "Bob"
     fleet.httpd.graceful()
     assert said(delivered(fleet, user="bob")) == "New"
+
+
+def test_another_kind_of_identity(own_site, world):
+    """The template's payload of the kind that MDMEnrollIdentity says is completed."""
+    folder = world.new_folder("identity")
+    (folder / "fits").write_bytes(template(
+        mdm(IdentityCertificateUUID=UUID % 9),
+        {"PayloadType": "com.apple.security.pkcs12", "PayloadUUID": UUID % 9,
+         "PayloadDisplayName": "Identity of %{MDM_USER}"}))
+    (folder / "other").write_bytes(template(scep()))
+    lines = "MDMEnrollIdentity pkcs12 for=mdm\nMDMEnrollTemplate {}\n"
+    site = own_site(directives=lines.format(folder / "other"))
+    status, told = site.httpd.test()
+    assert status != 0 and "has the identity come by com.apple.security.pkcs12" in told, told
+    site.directives = lines.format(folder / "fits")
+    site.reconfigure()
+    site.start()
+    walk = site.walk().offer().identify().certify()
+    profile = cms.decrypt(opened(walk.post(walk.phase3_message(), phase=3),
+                                 walk.root_file)[1]["EncryptedPayloadContent"], walk.identity)
+    (identity,) = [p for p in plistlib.loads(profile)
+                   if p["PayloadType"] == "com.apple.security.pkcs12"]
+    assert (identity["PayloadUUID"], identity["PayloadDisplayName"]) == (
+        UUID % 9, "Identity of alice")
+    assert identity["Password"] and identity["PayloadContent"]
 
 
 # --- the how-tos ---------------------------------------------------------------------------------

@@ -101,8 +101,8 @@ static const char *over(const mdm_profile_settings_t *settings, const mdm_templa
 {
     static const char *const types[] = {"com.apple.security.scep", NULL};
     static const unsigned char fingerprint[] = {0xab, 0x01};
-    static const mdm_profile_identity_t identity = {types, "https://x.example/scep", fingerprint,
-                                                    2};
+    static const mdm_profile_identity_t identity = {types, "https://x.example/scep", NULL,
+                                                    fingerprint, 2};
 
     return mdm_profile_with_template(pki_pool, settings, &identity, template, 0, made);
 }
