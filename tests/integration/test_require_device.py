@@ -345,6 +345,20 @@ def test_seen_ends_the_older(site, walk, member):
     assert "another one took its place" in site.log.lines(ID["DEVICE_REFUSED"])[-1]
 
 
+def test_update_ends_the_older(site):
+    """The device came back and got a new profile and identity: the old one is good until the new
+    one is seen."""
+    updated = site.walk().all()
+    old = updated.identity
+    site.database.execute("UPDATE certificate SET issued_at = issued_at - 5 WHERE fingerprint = ?",
+                          old.fingerprint)
+    updated.age().update().certify()
+    assert site.get("/all", old).status == 200
+    assert live(site, old) is True
+    assert site.get("/all", updated.identity).status == 200
+    assert live(site, old) == "4" and live(site, updated.identity) is True
+
+
 # --- users ---------------------------------------------------------------------------------------
 
 
