@@ -364,13 +364,15 @@ void mdm_conf_start_child(apr_pool_t *p, server_rec *main_server)
         if (conf->where[MDM_SET_SIGNER])
             try_token(p, s, tried, conf->signer_key, site->signer);
         site->store = find_store(p, s, stores, site);
+        if (site->ldap)
+            site->directory = mdm_directory_ldap(p, site->ldap);
+        start_guard(p, s, site);
+        if (site->guard_only)
+            continue;
         make_lists(p, s, files, site);
         site->scep.crl = find_crl(p, s, crls, site);
         if (site->notifier && site->store)
             mdm_notifier_start_child(p, site->notifier);
-        if (site->ldap)
-            site->directory = mdm_directory_ldap(p, site->ldap);
-        start_guard(p, s, site);
         /* Each easy handle would do it otherwise, and in old versions of libcurl threads may not.
          */
         if (!started && (mdm_conf_asks_services(conf) || site->notify)) {
