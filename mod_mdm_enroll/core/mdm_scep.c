@@ -129,7 +129,7 @@ static void tell(const turn_t *turn, const mdm_enrollment_t *row)
 
 static mdm_result_t find_member(const turn_t *turn, mdm_scep_member_t *member)
 {
-    mdm_result_t r = mdm_scep_find_member(turn->p, &turn->settings->rules, turn->world,
+    mdm_result_t r = mdm_scep_find_member(turn->p, turn->settings->rules.trust, turn->world,
                                           turn->message->signer, member);
 
     if (r.kind == MDM_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The transactions that issue one certificate: for a one-time challenge, or as the renewal of one
  * that lives. Each step leaves what a repetition of the same request needs to go on from there.
- * Depends on mdm_ca, mdm_enrollment, mdm_scep_envelope, mdm_trust.
+ * Depends on mdm_ca, mdm_enrollment, mdm_scep_envelope, mdm_scep_member, mdm_trust.
  */
 #ifndef MDM_SCEP_GRANT_H
 #define MDM_SCEP_GRANT_H
@@ -13,6 +13,7 @@
 #include "mdm_enrollment.h"
 #include "mdm_result.h"
 #include "mdm_scep_envelope.h"
+#include "mdm_scep_member.h"
 #include "mdm_trust.h"
 
 /* By how many requests one challenge may be spent: a device whose reply was lost makes a new key
@@ -32,19 +33,6 @@ typedef struct mdm_scep_rules_t {
     apr_int64_t lifetime; /* seconds that the phase after an identity was issued may take to come */
     apr_int64_t renewal;  /* seconds before its end that a certificate can be renewed; 0: never */
 } mdm_scep_rules_t;
-
-/* Who signed a message with a certificate that this site issued, and that lives. */
-typedef struct mdm_scep_member_t {
-    const mdm_certificate_t *certificate;
-    const mdm_enrollment_t *row;
-} mdm_scep_member_t;
-
-/* Find out: issued by an identity CA, valid now, recorded, not revoked, of a delivered enrollment
- * of this site. MDM_MSG_SCEP_SIGNER if it is not one of ours, MDM_MSG_CERTIFICATE_REVOKED,
- * MDM_MSG_ENROLLMENT_STATE or the store's otherwise. *member is set only on success. */
-mdm_result_t mdm_scep_find_member(apr_pool_t *p, const mdm_scep_rules_t *rules,
-                                  const mdm_world_t *world, X509 *signer,
-                                  mdm_scep_member_t *member);
 
 /* What came of a transaction: the enrollment, NULL while it is not known, and the certificate. */
 typedef struct mdm_scep_grant_t {
@@ -73,9 +61,5 @@ mdm_result_t mdm_scep_grant_renewal(apr_pool_t *p, const mdm_scep_rules_t *rules
 mdm_result_t mdm_scep_grant_again(apr_pool_t *p, const mdm_scep_rules_t *rules,
                                   const mdm_world_t *world, const char *poll,
                                   mdm_scep_grant_t *grant);
-
-/* The certificate of a row that is not revoked. MDM_MSG_CERTIFICATE_REVOKED or
- * MDM_MSG_STORE_ROW. */
-mdm_result_t mdm_scep_recorded(apr_pool_t *p, const mdm_certificate_t *row, X509 **cert);
 
 #endif

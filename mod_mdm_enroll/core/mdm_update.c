@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Updates. Depends on mdm_turn, mdm_terms, mdm_notice, mdm_scep_grant.
+ * Updates. Depends on mdm_turn, mdm_terms, mdm_notice, mdm_scep_member.
  */
 #include "mdm_update.h"
 
@@ -8,7 +8,7 @@
 #include <apr_strings.h>
 
 #include "mdm_notice.h"
-#include "mdm_scep_grant.h"
+#include "mdm_scep_member.h"
 #include "mdm_terms.h"
 #include "mdm_turn.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Updates: a device that is enrolled gets the enrollment profile again, as it is now, with a new
  * identity for the MDM server. It comes for it itself, or its MDM server does, to push it. Depends
- * on mdm_turn, mdm_terms, mdm_scep_grant (what is recorded).
+ * on mdm_turn, mdm_terms, mdm_scep_member.
  *
  * A message of phase 3 holds nothing that the server gave: a copy of it is told from a new one by
  * its signing time alone. So an enrollment remembers that of the last message it answered, and

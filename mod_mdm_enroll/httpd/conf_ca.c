@@ -39,22 +39,6 @@ const char *mdm_conf_set_next_ca(cmd_parms *cmd, void *dir, const char *name)
     return NULL;
 }
 
-const char *mdm_conf_set_renewal(cmd_parms *cmd, void *dir, const char *value)
-{
-    apr_interval_time_t time = 0;
-    const char *why = NULL;
-
-    (void)dir;
-    if (ap_cstr_casecmp(value, "off"))
-        why = mdm_conf_parse_time(cmd, value, apr_time_from_sec(60),
-                                  apr_time_from_sec(3650 * (apr_int64_t)86400),
-                                  "off, or a time from 1min to 3650d, such as 30d", &time);
-    if (why)
-        return why;
-    mdm_conf_mark(cmd, MDM_SET_RENEWAL)->renewal = apr_time_sec(time);
-    return NULL;
-}
-
 const char *mdm_conf_set_scep_allow(cmd_parms *cmd, void *dir, const char *name)
 {
     mdm_server_conf_t *conf = mdm_conf_server(cmd->server);

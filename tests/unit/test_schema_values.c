@@ -15,36 +15,13 @@
 #include "mdm_enrollment.h"
 #include "mdm_schema.h"
 #include "pki.h"
+#include "text_fixture.h"
 
 #define CONFIGURATION "Configuration"
 #define MDM "com.apple.mdm"
 #define SCEP "com.apple.security.scep"
 #define ACME "com.apple.security.acme"
 
-/* Expressions are %{user}, %{serial}, and %{broken}, which compiles only. */
-static const char *compile(void *context, apr_pool_t *p, const char *source,
-                           const void **expression)
-{
-    (void)context;
-    if (strcmp(source, "%{user}") != 0 && strcmp(source, "%{serial}") != 0 &&
-        strcmp(source, "%{broken}") != 0)
-        return "there is no such variable";
-    *expression = apr_pstrdup(p, source);
-    return NULL;
-}
-
-static mdm_result_t evaluate(void *context, apr_pool_t *p, const void *expression,
-                             const mdm_enrollment_t *row, const char **value)
-{
-    (void)context;
-    if (strcmp(expression, "%{broken}") == 0)
-        return mdm_result_make(p, MDM_MSG_TEXT, "no reason");
-    *value = strcmp(expression, "%{user}") == 0 ? row->user : row->serial;
-    return mdm_result_ok();
-}
-
-static const mdm_text_compiler_t compiler = {NULL, compile};
-static const mdm_text_evaluator_t evaluator = {NULL, evaluate};
 static mdm_enrollment_t row = {.user = "anna", .serial = "C02<&>"};
 
 static const char *read_words(const char *payload, const char *key, const char *values,
@@ -58,7 +35,7 @@ static const char *read_words(const char *payload, const char *key, const char *
         list[count++] = "";
     for (char *v = apr_strtok(copy, "|", &last); v != NULL; v = apr_strtok(NULL, "|", &last))
         list[count++] = v;
-    return mdm_schema_setting(pki_pool, payload, key, list, count, &compiler, setting);
+    return mdm_schema_setting(pki_pool, payload, key, list, count, &text_compiler, setting);
 }
 
 static apr_array_header_t *add(apr_array_header_t *list, const char *payload, const char *key,
@@ -78,7 +55,8 @@ static apr_array_header_t *add(apr_array_header_t *list, const char *payload, co
 /* What settings make for the row, on an iPhone of today. */
 static mdm_result_t make(const apr_array_header_t *settings, mdm_plist_t **dict)
 {
-    const mdm_schema_target_t target = {{MDM_PLATFORM_IOS, MDM_OS(18, 1, 0)}, &evaluator, &row, 0};
+    const mdm_schema_target_t target = {
+        {MDM_PLATFORM_IOS, MDM_OS(18, 1, 0)}, &text_evaluator, &row, 0};
 
     *dict = mdm_plist_dict(pki_pool);
     return mdm_schema_apply(pki_pool, *dict, settings, &target);
@@ -237,9 +215,10 @@ static void the_last_counts(void **state)
 
 static void systems(void **state)
 {
-    const mdm_schema_target_t old = {{MDM_PLATFORM_IOS, MDM_OS(12, 1, 0)}, &evaluator, &row, 0};
-    const mdm_schema_target_t tv = {{MDM_PLATFORM_TVOS, 0}, &evaluator, &row, 0};
-    const mdm_schema_target_t any = {{MDM_PLATFORM_UNKNOWN, 0}, &evaluator, &row, 0};
+    const mdm_schema_target_t old = {
+        {MDM_PLATFORM_IOS, MDM_OS(12, 1, 0)}, &text_evaluator, &row, 0};
+    const mdm_schema_target_t tv = {{MDM_PLATFORM_TVOS, 0}, &text_evaluator, &row, 0};
+    const mdm_schema_target_t any = {{MDM_PLATFORM_UNKNOWN, 0}, &text_evaluator, &row, 0};
     apr_array_header_t *list = add(NULL, CONFIGURATION, "TargetDeviceType", "1");
     mdm_plist_t *dict = mdm_plist_dict(pki_pool);
 
@@ -296,7 +275,7 @@ static void from_nodes(void **state)
         apr_array_header_t *list = apr_array_make(pki_pool, 1, sizeof(mdm_setting_t *));
         mdm_plist_t *node = parsed(cases[i].xml), *dict;
         const char *error = mdm_schema_setting_from(pki_pool, cases[i].payload, cases[i].key, node,
-                                                    &compiler, &setting),
+                                                    &text_compiler, &setting),
                    *xml;
         apr_size_t len;
 
@@ -339,7 +318,7 @@ static void refused_nodes(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         mdm_setting_t *setting = NULL;
         const char *error = mdm_schema_setting_from(pki_pool, cases[i].payload, cases[i].key,
-                                                    parsed(cases[i].xml), &compiler, &setting);
+                                                    parsed(cases[i].xml), &text_compiler, &setting);
 
         if (error == NULL || strstr(error, cases[i].wanted) == NULL)
             fail_msg("%zu: %s", i, error);
@@ -358,8 +337,9 @@ static void secrets_are_not_told(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        const char *error = mdm_schema_setting_from(
-            pki_pool, "com.apple.security.pkcs12", "Password", parsed(bad[i]), &compiler, &setting);
+        const char *error =
+            mdm_schema_setting_from(pki_pool, "com.apple.security.pkcs12", "Password",
+                                    parsed(bad[i]), &text_compiler, &setting);
         assert_non_null(strstr(error, "Password"));
         assert_null(strstr(error, "hush"));
     }
@@ -368,7 +348,7 @@ static void secrets_are_not_told(void **state)
         assert_null(mdm_schema_setting_from(
             pki_pool, SCEP, "Challenge",
             parsed(broken ? "<string>hush%{broken}</string>" : "<string>hush%{user}</string>"),
-            &compiler, &setting));
+            &text_compiler, &setting));
         apr_array_clear(list);
         APR_ARRAY_PUSH(list, mdm_setting_t *) = setting;
         r = make(list, &dict);
@@ -444,23 +424,23 @@ static void urls(void **state)
         "http://mdm.example.com/%{user}",    "https://mdm.example.com/%{user} x",
         "https://mdm.example.com/#%{user}",  "https://mdm.example.com/%%{user}",
         "https://mdm.example.com/%{nobody}", "https://%{user}@mdm.example.com/"};
-    const mdm_schema_target_t target = {{MDM_PLATFORM_UNKNOWN, 0}, &evaluator, &row, 0};
+    const mdm_schema_target_t target = {{MDM_PLATFORM_UNKNOWN, 0}, &text_evaluator, &row, 0};
     const mdm_text_t *text = NULL;
     const char *url = NULL;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_non_null(mdm_schema_url_text(pki_pool, bad[i], &compiler, &text));
+        assert_non_null(mdm_schema_url_text(pki_pool, bad[i], &text_compiler, &text));
         assert_null(text);
     }
     assert_null(mdm_schema_url_text(pki_pool, "https://mdm.example.com/%{user}?s=%{serial}",
-                                    &compiler, &text));
+                                    &text_compiler, &text));
     row.user = "a/b \xc3\xab#?";
     assert_int_equal(mdm_schema_url(pki_pool, text, &target, &url).kind, MDM_OK);
     assert_string_equal(url, "https://mdm.example.com/a%2Fb%20%C3%AB%23%3F?s=C02%3C%26%3E");
     row.user = "anna";
-    assert_null(
-        mdm_schema_url_text(pki_pool, "https://mdm.example.com/x?%{broken}", &compiler, &text));
+    assert_null(mdm_schema_url_text(pki_pool, "https://mdm.example.com/x?%{broken}", &text_compiler,
+                                    &text));
     assert_int_equal(mdm_schema_url(pki_pool, text, &target, &url).message, MDM_MSG_TEXT);
     assert_null(mdm_schema_url_text(pki_pool, "https://mdm.example.com?a=b", NULL, &text));
     assert_int_equal(mdm_schema_url(pki_pool, text, &target, &url).kind, MDM_OK);

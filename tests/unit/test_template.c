@@ -18,30 +18,10 @@
 
 #include "fake_store.h"
 #include "pki.h"
+#include "text_fixture.h"
 
 #define IDENTIFIER "com.example.mdm.enroll"
 #define UUID(digit) "7D8E2F60-1B1B-4B6D-9F3C-0A1B2C3D4E0" digit
-
-static const char *compile(void *context, apr_pool_t *p, const char *source,
-                           const void **expression)
-{
-    (void)context;
-    if (strcmp(source, "%{user}") != 0 && strcmp(source, "%{serial}") != 0 &&
-        strcmp(source, "%{broken}") != 0)
-        return "there is no such variable";
-    *expression = apr_pstrdup(p, source);
-    return NULL;
-}
-
-static mdm_result_t evaluate(void *context, apr_pool_t *p, const void *expression,
-                             const mdm_enrollment_t *row, const char **value)
-{
-    (void)context;
-    if (strcmp(expression, "%{broken}") == 0)
-        return mdm_result_make(p, MDM_MSG_TEXT, "no reason");
-    *value = strcmp(expression, "%{user}") == 0 ? row->user : row->serial;
-    return mdm_result_ok();
-}
 
 static mdm_result_t holds(void *context, apr_pool_t *p, const void *condition,
                           const mdm_enrollment_t *row, int *yes)
@@ -53,8 +33,6 @@ static mdm_result_t holds(void *context, apr_pool_t *p, const void *condition,
     return mdm_result_ok();
 }
 
-static const mdm_text_compiler_t compiler = {NULL, compile};
-static const mdm_text_evaluator_t evaluator = {NULL, evaluate};
 static const mdm_condition_t conditions = {NULL, holds};
 static const mdm_enrollment_t anna = {.id = "1",
                                       .flow = "ota",
@@ -73,7 +51,7 @@ static const mdm_enrollment_t anna = {.id = "1",
 
 static const char *read_template(const char *xml, mdm_template_t **template)
 {
-    return mdm_template_read(pki_pool, xml, strlen(xml), &compiler, template);
+    return mdm_template_read(pki_pool, xml, strlen(xml), &text_compiler, template);
 }
 
 static mdm_template_t *good(const char *xml)
@@ -113,7 +91,7 @@ static mdm_result_t append(apr_pool_t *p, const mdm_template_t *template, const 
                            mdm_plist_t **payloads)
 {
     const mdm_schema_target_t target = {
-        .system = mdm_system_of("iPhone17,2", "18.1"), .texts = &evaluator, .row = &anna};
+        .system = mdm_system_of("iPhone17,2", "18.1"), .texts = &text_evaluator, .row = &anna};
 
     *payloads = mdm_plist_array(p);
     return mdm_template_append(p, template, identifier, &target, *payloads);
@@ -236,7 +214,7 @@ static void value_that_xml_cannot_carry_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(serials) / sizeof(serials[0]); i++) {
         mdm_enrollment_t row = anna;
-        const mdm_schema_target_t target = {.texts = &evaluator, .row = &row};
+        const mdm_schema_target_t target = {.texts = &text_evaluator, .row = &row};
         mdm_result_t r;
 
         row.serial = serials[i];

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * For unit tests: expressions of two variables. Depends on core.
+ */
+#include "text_fixture.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+static const char *compile(void *context, apr_pool_t *p, const char *source,
+                           const void **expression)
+{
+    (void)context;
+    if (strcmp(source, "%{user}") != 0 && strcmp(source, "%{serial}") != 0 &&
+        strcmp(source, "%{broken}") != 0)
+        return "there is no such variable";
+    *expression = apr_pstrdup(p, source);
+    return NULL;
+}
+
+static mdm_result_t evaluate(void *context, apr_pool_t *p, const void *expression,
+                             const mdm_enrollment_t *row, const char **value)
+{
+    (void)context;
+    if (strcmp(expression, "%{broken}") == 0)
+        return mdm_result_make(p, MDM_MSG_TEXT, "no reason");
+    *value = strcmp(expression, "%{user}") == 0 ? row->user : row->serial;
+    return mdm_result_ok();
+}
+
+const mdm_text_compiler_t text_compiler = {NULL, compile};
+const mdm_text_evaluator_t text_evaluator = {NULL, evaluate};
