@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # docs/mod_mdm_enroll.md tells of every directive, message id, endpoint and variable, and of none
-# that is not there. An input that cannot be found is an error, never a skip.
+# that is not there; its directives are in alphabetical order, each with its table. Links between
+# documents lead somewhere. An input that cannot be found is an error, never a skip.
 # Usage: docs.sh [SRCDIR]
 set -eu
 LC_ALL=C
@@ -45,6 +46,12 @@ tr -d '\n' <"$httpd/conf_directives.c" | grep -oE 'AP_INIT_[A-Z0-9_]+\( *"MDMEnr
     grep -oE 'MDMEnroll[A-Za-z]+' >"$tmp/code" || :
 section 'Directives' | sed -n 's/^### \(MDMEnroll[A-Za-z]*\)$/\1/p' >"$tmp/manual"
 compare directives
+sort -f -c "$tmp/manual" || status=1
+for field in Description Syntax Default Context; do
+    section 'Directives' | sed -n "s/^| $field | \(.*\) |\$/\1/p" >"$tmp/field"
+    [ "$(wc -l <"$tmp/field")" -eq "$(wc -l <"$tmp/manual")" ] ||
+        { echo "not every directive has one \"$field\"" >&2; status=1; }
+done
 
 # Message ids, each with its name, kind as HTTP status aside: | MDM0100 | CMS_DECODE |
 tr -d '\n' <"$messages" | grep -oE 'MDM_MESSAGE\( *[0-9]+, *[A-Z0-9_]+,' |
@@ -64,5 +71,30 @@ grep -ohE '"MDM_[A-Z_]+"' "$httpd"/*.c | tr -d '"' >"$tmp/code" || :
 # shellcheck disable=SC2016 # the backquotes are Markdown
 section 'Variables' | sed -n 's/^| `\(MDM_[A-Z_]*\)` |.*/\1/p' >"$tmp/manual"
 compare variables
+
+# Links: the file is there, and the heading in it. GitHub's names: lower case, blanks as "-", and
+# nothing else but letters, digits, "-" and "_".
+anchors()
+{
+    awk '/^```/ { code = !code } !code && sub(/^#+ /, "")' "$1" | tr '[:upper:] ' '[:lower:]-' |
+        sed 's/[^-a-z0-9_]//g'
+}
+for document in "$srcdir"/*.md "$srcdir"/docs/*.md; do
+    tr '\n' ' ' <"$document" | grep -oE '\]\([^) ]+\)' | sed 's/^](//; s/)$//' |
+        grep -vE '^[a-z]+:' | sort -u >"$tmp/links" || :
+    while IFS= read -r link; do
+        file=${link%%#*} anchor=
+        case $link in *'#'*) anchor=${link#*#} ;; esac
+        target=$document
+        [ -z "$file" ] || target=$(dirname "$document")/$file
+        if [ ! -e "$target" ]; then
+            echo "$document: no such file: $link" >&2
+            status=1
+        elif [ -n "$anchor" ] && ! anchors "$target" | grep -qxF -- "$anchor"; then
+            echo "$document: no such heading: $link" >&2
+            status=1
+        fi
+    done <"$tmp/links"
+done
 
 exit $status

@@ -354,15 +354,6 @@ def test_broken(kit, name):
     assert "MDMEnroll" in said
 
 
-def test_manual(kit):
-    """The how-to's configuration, as it stands there."""
-    text = (paths.SRC / "docs" / "install.md").read_text()
-    text = text[text.index("### ACME with attestation: step-ca"):]
-    block = re.search(r"```apache\n(.*?)```", text, re.S)[1]
-    kit.httpd.configure(kit.config().replace("</VirtualHost>", block + "</VirtualHost>", 1))
-    assert kit.httpd.test() == (0, "Syntax OK\n")
-
-
 def test_fallback_needs_scep(kit):
     """What is said to fall back needs where to; what is not simply has none."""
     text = kit.config()

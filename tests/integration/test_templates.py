@@ -8,7 +8,6 @@ import re
 import pytest
 
 from harness import cms, paths
-from harness.process import run
 from harness.schema import Schemas
 from harness.site import (CHECKIN, ID, IDENTIFIER, ORGANIZATION, SERVER, TOPIC, ldap_url,
                           opened)
@@ -289,20 +288,7 @@ def test_another_kind_of_identity(own_site, world):
     assert identity["Password"] and identity["PayloadContent"]
 
 
-# --- the how-tos ---------------------------------------------------------------------------------
-
-
-def how_to(title, folder):
-    """The code below a heading of install.md by language, with its files in the folder; commands
-    are obeyed."""
-    text = (paths.SRC / "docs" / "install.md").read_text()
-    section = re.split(r"\n##+ ", text.partition(f"\n### {title}\n")[2])[0]
-    blocks = {}
-    for language, code in re.findall(r"^```(\w+)\n(.*?)^```$", section, re.S | re.M):
-        blocks.setdefault(language, []).append(code.replace("/etc/mdm-enroll", str(folder)))
-    for commands in blocks.pop("sh"):
-        run("sh", "-ec", commands, cwd=paths.SRC)
-    return blocks
+# --- the manual ----------------------------------------------------------------------------------
 
 
 def test_examples_of_the_manual(own_site, world):
@@ -317,50 +303,6 @@ def test_examples_of_the_manual(own_site, world):
     url = ldap_url(world.slapd.url).replace("?uid?", "?uid,departmentNumber?")
     site = own_site(directives=f'MDMEnrollDirectory "{url}"\n' +
                     lines.replace("/etc/mdm-enroll/templates", str(folder)))
-    assert site.httpd.test() == (0, "Syntax OK\n")
-
-
-def test_ipads_per_group(own_site, world):
-    folder = world.new_folder("ipads")
-    blocks = how_to("iPads per group", folder)
-    sales = folder / "templates" / "sales.mobileconfig"
-    (change,) = blocks["xml"]
-    text, count = re.subn(r" *<key>URL</key>\n.*\n", lambda _: change, sales.read_text())
-    assert count == 1
-    sales.write_text(text)
-    define, lines = blocks["apache"]
-    (attributes,) = re.findall(r'^Define MDM_LDAP ".*\?([\w,]+)"$', define, re.M)
-    url = ldap_url(world.slapd.url).replace("?uid?", f"?{attributes}?")
-    site = own_site(directives=f'MDMEnrollDirectory "{url}"\n' + lines).start()
-    urls = {}
-    for user, departments in (("alice", ["12", "4711"]), ("bob", ["47110"])):
-        world.slapd.replace(user, departmentNumber=departments)
-        walk = delivered(site, user=user, PRODUCT="iPad14,1")
-        urls[user] = walk.payload("com.apple.webClip.managed")["URL"]
-        world.slapd.replace(user, departmentNumber=[])
-    assert urls == {"alice": "https://start.example.com/sales",
-                    "bob": "https://start.example.com/"}
-    refuses(site, "iPhone17,2", "Only iPads are enrolled here.")
-
-
-def refuses(site, product, text):
-    walk = site.walk(site.world.device(PRODUCT=product)).offer()
-    site.expect("POLICY_REFUSED")
-    response = walk.post(walk.phase2_message())
-    assert (response.status, response.json()["message"]) == (403, text)
-
-
-def test_a_fleet_of_macs(own_site, world):
-    alone, beside = how_to("A fleet of Macs", world.new_folder("macs"))["apache"]
-    site = own_site(directives=alone).start()
-    walk = delivered(site, PRODUCT="MacBookPro18,2", OS_VERSION="15.1")
-    assert walk.profile["PayloadScope"] == "System"
-    assert "com.apple.mdm.per-user-connections" in walk.payload("com.apple.mdm")[
-        "ServerCapabilities"]
-    refuses(site, "iPhone17,2", "Only Macs are enrolled here.")
-    site.stop()
-    site.directives = beside
-    site.reconfigure()
     assert site.httpd.test() == (0, "Syntax OK\n")
 
 
