@@ -220,7 +220,7 @@ static const char *check_pins(const merge_t *merge)
                     "%s \"%s\": wanted is the PayloadUUID of a certificate in this template, or of "
                     "one of MDMEnrollCertificate",
                     mdm_template_path(merge->p, merge->template, "com.apple.mdm", keys[i]),
-                    uuid ? uuid : "%{…}");
+                    uuid ? uuid : "%{...}");
         }
     }
     return NULL;

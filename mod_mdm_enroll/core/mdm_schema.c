@@ -280,7 +280,7 @@ const char *mdm_schema_read(apr_pool_t *p, const char *const *values, int count,
 
     if (count < 1 || (count > 1 && !many))
         return apr_psprintf(p, "%s with %d values: wanted is %s", rule->key, count,
-                            many ? "at least one" : "exactly one");
+                            many ? "at least one" : "exactly one, in quotes if it has blanks");
     switch (rule->type) {
     case MDM_PLIST_INTEGER:
         return read_integer(p, rule, values[0], &setting->number);

@@ -247,11 +247,14 @@ int mdm_endpoint_is_plain(mdm_endpoint_t endpoint);
 const char *mdm_conf_vhost_name(apr_pool_t *p, const server_rec *s);
 
 /* What setters have in common: note that a directive was given, and where; refuse it, or a value
- * and say what is wanted; a file relative to ServerRoot, as everywhere in httpd, NULL if there can
- * be no such path; a time in httpd's way ("90", "90s", "15min", "2h") or in days ("365d"). */
+ * and say what is wanted, or an expression (error is ap_expr's); a file relative to ServerRoot, as
+ * everywhere in httpd, NULL if there can be no such path; a time in httpd's way ("90", "90s",
+ * "15min", "2h") or in days ("365d"). */
 mdm_server_conf_t *mdm_conf_mark(cmd_parms *cmd, mdm_set_t set);
 const char *mdm_conf_refuse(cmd_parms *cmd, const char *why);
 const char *mdm_conf_refuse_value(cmd_parms *cmd, const char *value, const char *wanted);
+const char *mdm_conf_refuse_expression(cmd_parms *cmd, const char *name, const char *source,
+                                       const char *error, const char *wanted);
 const char *mdm_conf_file(cmd_parms *cmd, const char *name);
 const char *mdm_conf_parse_time(cmd_parms *cmd, const char *value, apr_interval_time_t least,
                                 apr_interval_time_t most, const char *wanted,

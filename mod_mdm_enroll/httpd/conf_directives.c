@@ -175,6 +175,15 @@ const char *mdm_conf_refuse_value(cmd_parms *cmd, const char *value, const char 
                         wanted);
 }
 
+const char *mdm_conf_refuse_expression(cmd_parms *cmd, const char *name, const char *source,
+                                       const char *error, const char *wanted)
+{
+    return apr_psprintf(cmd->pool,
+                        "%s: cannot parse \"%s\": %s; wanted: %s, such as "
+                        "\"%%{MDM_PRODUCT} =~ /^iPhone/\"",
+                        name, source, error, wanted);
+}
+
 const char *mdm_conf_file(cmd_parms *cmd, const char *name)
 {
     return *name ? ap_server_root_relative(cmd->pool, name) : NULL;
@@ -463,8 +472,8 @@ static const char *set_require(cmd_parms *cmd, void *dir, const char *expression
     requirement->expression =
         ap_expr_parse_cmd(cmd, expression, AP_EXPR_FLAG_DONT_VARY, &error, NULL);
     if (error)
-        return apr_psprintf(cmd->pool, "%s: cannot parse \"%s\": %s", cmd->cmd->name, expression,
-                            error);
+        return mdm_conf_refuse_expression(cmd, cmd->cmd->name, expression, error,
+                                          "an expression of httpd");
     if (text && (!*text || !mdm_plist_text_ok(text)))
         return mdm_conf_refuse_value(cmd, text, "a sentence for the user, in UTF-8");
     APR_ARRAY_PUSH(conf->requirements, mdm_requirement_t *) = requirement;
@@ -486,8 +495,9 @@ static const char *set_lifetime(cmd_parms *cmd, void *dir, const char *value)
 }
 
 const command_rec mdm_conf_directives[] = {
-    AP_INIT_TAKE1("MDMEnrollEndpoint", mdm_conf_set_endpoint, NULL, RSRC_CONF | ACCESS_CONF,
-                  "profile, device, scep, ca, crl, direct, update: what this <Location> is"),
+    AP_INIT_TAKE1(
+        "MDMEnrollEndpoint", mdm_conf_set_endpoint, NULL, RSRC_CONF | ACCESS_CONF,
+        "profile, device, scep, ca, crl, direct, update or acme: what this <Location> is"),
     AP_INIT_ITERATE("MDMEnrollAllowChange", mdm_conf_set_allow_change, NULL, RSRC_CONF,
                     "all, or keys of com.apple.mdm that may change though no update can change "
                     "them"),
@@ -503,7 +513,7 @@ const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE12("MDMEnrollServer", set_server, NULL, RSRC_CONF,
                    "ServerURL and, if it differs, CheckInURL of the MDM server"),
     AP_INIT_TAKE12("MDMEnrollTemplate", mdm_conf_set_template, NULL, RSRC_CONF,
-                   "file of an enrollment profile, and for whom it is (an expression)"),
+                   "file of an enrollment profile, and for whom it is: an expression, in quotes"),
     AP_INIT_TAKE1("MDMEnrollTopic", set_topic, NULL, RSRC_CONF,
                   "topic of the MDM server's push certificate, com.apple.mgmt.*"),
     AP_INIT_TAKE2("MDMEnrollCA", mdm_conf_set_ca, NULL, RSRC_CONF,
@@ -513,12 +523,13 @@ const command_rec mdm_conf_directives[] = {
         "certificate file, and file or pkcs11: URI of the key, of the RA that answers SCEP"),
     AP_INIT_TAKE1("MDMEnrollNextCA", mdm_conf_set_next_ca, NULL, RSRC_CONF,
                   "file of the CA certificate (and RA's) that will follow"),
-    AP_INIT_TAKE1("MDMEnrollRenewal", mdm_conf_set_renewal, NULL, RSRC_CONF,
-                  "off, or how long before its end a certificate can be renewed by SCEP"),
+    AP_INIT_TAKE1(
+        "MDMEnrollRenewal", mdm_conf_set_renewal, NULL, RSRC_CONF,
+        "off, or how long before its end a certificate can be renewed by SCEP, such as 30d"),
     AP_INIT_TAKE1("MDMEnrollRenewalGrace", mdm_conf_set_renewal_grace, NULL, RSRC_CONF,
-                  "off, or how long past its end an identity is good for an update"),
+                  "off, or how long past its end an identity is good for an update, such as 30d"),
     AP_INIT_ITERATE("MDMEnrollSCEPAllow", mdm_conf_set_scep_allow, NULL, RSRC_CONF,
-                    "SHA-1, DES3: weak algorithms taken of old SCEP clients"),
+                    "none, SHA-1, DES3: weak algorithms taken of old SCEP clients"),
     AP_INIT_TAKE1("MDMEnrollCRLURL", mdm_conf_set_crl_url, NULL, RSRC_CONF,
                   "none, or the URL of the CRL in issued certificates"),
     AP_INIT_TAKE2("MDMEnrollAltName", mdm_conf_set_alt_name, NULL, RSRC_CONF,
@@ -553,7 +564,7 @@ const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE1("MDMEnrollDirectoryCA", set_directory_ca, NULL, RSRC_CONF,
                   "file of the CA certificates that the directory's TLS is checked with"),
     AP_INIT_TAKE1("MDMEnrollDirectoryTimeout", set_directory_timeout, NULL, RSRC_CONF,
-                  "how long a look-up may take, everything together"),
+                  "how long a look-up may take, everything together, such as 3s"),
     AP_INIT_TAKE12(
         "MDMEnrollRequire", set_require, NULL, RSRC_CONF,
         "an expression that must hold for user and device, and a text for the user, each in "
@@ -561,18 +572,19 @@ const command_rec mdm_conf_directives[] = {
     AP_INIT_TAKE23("MDMEnrollSerials", mdm_conf_set_serials, NULL, RSRC_CONF,
                    "allow or deny, file:/path or sql:SELECT ... of a list of serial numbers, and a "
                    "text for the user, each in quotes if it has blanks"),
-    AP_INIT_TAKE23("MDMEnrollLimit", mdm_conf_set_limit, NULL, RSRC_CONF,
-                   "devices or hourly, how many of them a user may have, and a text for the user"),
+    AP_INIT_TAKE23(
+        "MDMEnrollLimit", mdm_conf_set_limit, NULL, RSRC_CONF,
+        "devices or hourly, how many of them a user may have, and a text for the user, in quotes"),
     AP_INIT_TAKE1("MDMEnrollLifetime", set_lifetime, NULL, RSRC_CONF,
-                  "how long user and device have for each next step"),
+                  "how long user and device have for each next step, such as 15min"),
     AP_INIT_TAKE_ARGV("MDMEnrollIdentity", mdm_conf_set_identity, NULL, RSRC_CONF,
-                      "builtin, or scep and the URL of a server; and for=, challenge= and the "
-                      "like: where devices get their certificates"),
+                      "builtin, scep URL, acme URL or pkcs12, and options: where devices get their "
+                      "certificates"),
     AP_INIT_ITERATE("MDMEnrollIdentityCA", mdm_conf_set_identity_ca, NULL, RSRC_CONF,
                     "files of certificates: who else may have issued the identities of phase 3"),
     AP_INIT_TAKE_ARGV("MDMEnrollNotify", mdm_conf_set_notify, NULL, RSRC_CONF,
                       "an https URL with secret=file:/path, or exec:/path: who is told of each "
                       "enrollment"),
     AP_INIT_TAKE1("MDMEnrollValidity", mdm_conf_set_validity, NULL, RSRC_CONF,
-                  "how long issued certificates are valid"),
+                  "how long issued certificates are valid, such as 365d"),
     {.name = NULL}};

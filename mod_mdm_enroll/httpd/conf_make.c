@@ -313,7 +313,7 @@ static void check_source(mdm_check_t *check, apr_pool_t *p, const ap_directive_t
     if (name)
         mdm_conf_problem(check, where,
                          "\"%s\": nothing fills %%{%s}; name the attribute in "
-                         "MDMEnrollDirectory: ldap://host/base?uid,attribute?…",
+                         "MDMEnrollDirectory: ldap://host/base?uid,attribute?...",
                          source, name);
 }
 

@@ -92,8 +92,8 @@ const char *mdm_conf_set_template(cmd_parms *cmd, void *dir, const char *name,
         made->source = expression;
         made->condition = ap_expr_parse_cmd(cmd, expression, AP_EXPR_FLAG_DONT_VARY, &error, NULL);
         if (error)
-            return apr_psprintf(cmd->pool, "%s: cannot parse \"%s\": %s", cmd->cmd->name,
-                                expression, error);
+            return mdm_conf_refuse_expression(cmd, cmd->cmd->name, expression, error,
+                                              "the file, then an expression of httpd");
         APR_ARRAY_PUSH(listing.expressions, const char *) = expression;
     }
     made->why = read_file(cmd->pool, made->file, &text, &len);
@@ -120,7 +120,7 @@ static const char *unfilled(apr_pool_t *p, const mdm_conf_template_t *one,
         if (name)
             return apr_psprintf(p,
                                 "\"%s\": nothing fills %%{%s}; name the attribute in "
-                                "MDMEnrollDirectory: ldap://host/base?uid,attribute?…",
+                                "MDMEnrollDirectory: ldap://host/base?uid,attribute?...",
                                 source, name);
     }
     return NULL;

@@ -38,7 +38,7 @@ typedef struct query_t {
 static mdm_result_t bad_query(request_rec *r, const char *why)
 {
     return mdm_result_make(r->pool, MDM_MSG_HTTP_QUERY,
-                           "query \"%s\": %s; wanted is exactly one of udid=… and serial=…, "
+                           "query \"%s\": %s; wanted is exactly one of udid=... and serial=..., "
                            "percent-encoded",
                            mdm_result_quote_text(r->pool, r->args ? r->args : ""), why);
 }

@@ -153,11 +153,11 @@ static const char *parse(cmd_parms *cmd, const char *line, const void **parsed)
         require->expression =
             ap_expr_parse_cmd(cmd, require->source, AP_EXPR_FLAG_DONT_VARY, &error, NULL);
         if (error)
-            return apr_psprintf(cmd->pool, "%s: cannot parse \"%s\": %s", provider_name,
-                                require->source, error);
+            return mdm_conf_refuse_expression(cmd, provider_name, require->source, error,
+                                              "an expression of httpd");
         if (ap_strcasestr(require->source, "%{MDM_LDAP_"))
             return apr_psprintf(cmd->pool,
-                                "%s: \"%s\" has an attribute of the directory (MDM_LDAP_…), and "
+                                "%s: \"%s\" has an attribute of the directory (MDM_LDAP_*), and "
                                 "those are not known here; wanted: MDM_USER, MDM_UDID and the like",
                                 provider_name, require->source);
         require->wants_user = ap_strcasestr(require->source, "REMOTE_USER") != NULL;

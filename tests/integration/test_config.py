@@ -387,7 +387,7 @@ BROKEN = {
                             "a time from 100ms to 60s"),
     # --- policy, times
     "require: syntax": Broken('MDMEnrollRequire "%{{MDM_PRODUCT}} =~"', "%{{MDM_PRODUCT}} =~",
-                              "cannot parse"),
+                              'wanted: an expression of httpd, such as "%{{MDM_PRODUCT}} =~ /'),
     "require: text": Broken('MDMEnrollRequire true "bell\x07"', "MDMEnrollRequire",
                             "wanted: a sentence for the user"),
     "lifetime: none": Broken("MDMEnrollLifetime 0", '"0"', "a time from 1s to 7d"),

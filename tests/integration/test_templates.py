@@ -412,6 +412,7 @@ def test_broken_templates(own_site, world):
 
 @pytest.mark.parametrize("lines, wanted", [
     ('MDMEnrollTemplate {file} "%{{MDM_USER"', 'cannot parse "%{MDM_USER"'),
+    ('MDMEnrollTemplate "%{{MDM_USER}} == \'a\'" {file}', "wanted: the file, then an expression"),
     ('MDMEnrollTemplate {file} "%{{MDM_NOSUCH}} == 1"', "MDM_NOSUCH"),
     ('MDMEnrollTemplate {file} "%{{MDM_LDAP_MAIL}} == 1"', "nothing fills %{MDM_LDAP_MAIL}"),
     ("MDMEnrollTemplate {file}\nMDMEnrollTemplate {file} \"%{{MDM_USER}} == 'x'\"",
