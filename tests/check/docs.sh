@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # docs/mod_mdm_enroll.md tells of every directive, message id, endpoint and variable, and of none
-# that is not there; its directives are in alphabetical order, each with its table. Links between
-# documents lead somewhere. An input that cannot be found is an error, never a skip.
+# that is not there; its directives are in alphabetical order, each with its table and an example.
+# Links between documents lead somewhere. An input that cannot be found is an error, never a skip.
 # Usage: docs.sh [SRCDIR]
 set -eu
 LC_ALL=C
@@ -52,6 +52,9 @@ for field in Description Syntax Default Context; do
     [ "$(wc -l <"$tmp/field")" -eq "$(wc -l <"$tmp/manual")" ] ||
         { echo "not every directive has one \"$field\"" >&2; status=1; }
 done
+section 'Directives' | awk '/^### / { if (name) print name; name = $2 }
+    /^\| Example \| |^```apache/ { name = "" } END { if (name) print name }' >"$tmp/field"
+[ ! -s "$tmp/field" ] || { echo "no example of: $(tr '\n' ' ' <"$tmp/field")" >&2; status=1; }
 
 # Message ids, each with its name, kind as HTTP status aside: | MDM0100 | CMS_DECODE |
 tr -d '\n' <"$messages" | grep -oE 'MDM_MESSAGE\( *[0-9]+, *[A-Z0-9_]+,' |

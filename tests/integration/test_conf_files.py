@@ -112,14 +112,15 @@ def test_examples_in_conf(conf_site, world):
     site = conf_site(lambda site: site.tls_host(site.folder / "mdm_enroll.conf"))
     text = CONF.read_text()
     examples = re.findall("^#(MDMEnroll.*)$", text, re.M)
-    assert len(examples) >= 22
+    assert len(examples) >= 33
     ra = world.maker.issue("O=Test, CN=RA", world.site.ca,
                            usage={"digital_signature", "key_encipherment"})
     former = world.maker.issue("O=Test, CN=Former CA", ca=True, key="p256")
     for name, content in (("signer.pem", world.signer.pem), ("root.pem", world.site.root.pem),
                           ("ra.pem", ra.pem), ("ra.key", ra.key_file.read_bytes()),
                           ("next-ca.pem", former.pem), ("former-ca.pem", former.pem),
-                          ("scep.challenge", b"secret\n"), ("notify.secret", b"0123456789abcdef\n"),
+                          ("scep.challenge", b"secret\n"), ("owned.txt", b"F2LX10ABCDEF\n"),
+                          ("notify.secret", b"0123456789abcdef\n"),
                           ("signer.key", world.signer.key_file.read_bytes()),
                           ("test-devices.pem", world.device_ca.pem),
                           ("ldap-ca.pem", world.site.root.pem)):
@@ -128,6 +129,15 @@ def test_examples_in_conf(conf_site, world):
     for line in examples:
         text = text.replace("#" + line, line.replace("/etc/mdm-enroll", str(site.folder)))
     (site.folder / "mdm_enroll.conf").write_text(text)
+    assert site.httpd.test() == (0, "Syntax OK\n")
+    # And so is what the manual has in the tables of directives.
+    manual = (paths.SRC / "docs" / "mod_mdm_enroll.md").read_text()
+    lines = re.findall(r"^\| Example \| `(MDMEnroll.*)` \|$", manual, re.M)
+    assert len(lines) >= 25
+    (site.folder / "ca.pem").write_bytes(world.site.ca.pem)
+    (site.folder / "ca.key").write_bytes(world.site.ca.key_file.read_bytes())
+    (site.folder / "mdm_enroll.conf").write_text(CONF.read_text() + "".join(
+        line.replace("/etc/mdm-enroll", str(site.folder)) + "\n" for line in lines))
     assert site.httpd.test() == (0, "Syntax OK\n")
 
 
