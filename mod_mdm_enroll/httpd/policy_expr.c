@@ -66,16 +66,12 @@ const char *mdm_policy_expr_unfilled(apr_pool_t *p, const char *source,
     return NULL;
 }
 
-mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
-                                   const mdm_device_t *device)
+static mdm_result_t ask_all(const mdm_policy_expr_t *policy, apr_pool_t *p,
+                            const mdm_enrollment_t *row, const mdm_device_t *device)
 {
-    const mdm_policy_expr_t *policy = context;
     mdm_result_t result;
     int i;
 
-    mdm_http_variable(policy->r, "MDM_USER", row->user);
-    mdm_http_variable(policy->r, "MDM_FLOW", row->flow);
-    mdm_http_device(policy->r, device);
     for (i = 0; i < policy->requirements->nelts; i++) {
         const mdm_requirement_t *one = APR_ARRAY_IDX(policy->requirements, i, mdm_requirement_t *);
         const char *error = NULL;
@@ -101,4 +97,23 @@ mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrol
         }
     }
     return mdm_result_ok();
+}
+
+/* Whoever the request is of (a device has no user at all, an MDM server is one of its own),
+ * REMOTE_USER is whom the enrollment is for: else a rule against somebody would hold for him. */
+mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
+                                   const mdm_device_t *device)
+{
+    const mdm_policy_expr_t *policy = context;
+    request_rec *r = policy->r;
+    char *user = r->user;
+    mdm_result_t result;
+
+    mdm_http_variable(r, "MDM_USER", row->user);
+    mdm_http_variable(r, "MDM_FLOW", row->flow);
+    mdm_http_device(r, device);
+    r->user = apr_pstrdup(r->pool, row->user);
+    result = ask_all(policy, p, row, device);
+    r->user = user;
+    return result;
 }

@@ -27,7 +27,7 @@ typedef struct mdm_policy_expr_t {
 
 /* mdm_policy_t.check: all requirements hold. MDM_MSG_POLICY_REFUSED otherwise, with the text of the
  * first that does not; MDM_MSG_POLICY_EXPRESSION if one cannot be evaluated. Sets the variables
- * that expressions read. */
+ * that expressions read; REMOTE_USER is the row's user meanwhile. */
 mdm_result_t mdm_policy_expr_check(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
                                    const mdm_device_t *device);
 

@@ -12,7 +12,9 @@ TEXT = "Only iPhones can be enrolled here."
 def strict(world):
     site = world.make_site("strict", directives=(
         f'MDMEnrollRequire "%{{MDM_PRODUCT}} =~ /^iPhone/" "{TEXT}"\n'
-        "MDMEnrollRequire \"%{MDM_SERIAL} =~ /^F/ && %{MDM_USER} != 'bob'\"\n")).start()
+        "MDMEnrollRequire \"%{MDM_SERIAL} =~ /^F/ && %{MDM_USER} != 'bob'\"\n"
+        # also where the request is a device's, which signs in as nobody
+        "MDMEnrollRequire \"%{REMOTE_USER} == %{MDM_USER}\"\n")).start()
     yield site
     site.stop()
 

@@ -46,6 +46,8 @@ class UpdateSite(Site):
         super().__init__(world, folder, vhosts=UpdateSite.hosts, threads=COPIES + 10,
                          directives=f"MDMEnrollDeviceCA {world.device_ca.cert_file} "
                          f"{made}/device-ca.pem\n"
+                         # the enrollment's, not the MDM server's
+                         'MDMEnrollRequire "%{REMOTE_USER} == %{MDM_USER}"\n'
                          'LogFormat "%U phase=%<{MDM_PHASE}e event=%<{MDM_EVENT}e '
                          'udid=%<{MDM_UDID}e" events\n'
                          f"CustomLog {folder}/events.log events\n")
