@@ -137,17 +137,25 @@ void mdm_challenge_discard(apr_pool_t *p, const mdm_world_t *world, const char *
         world->store->challenge_delete(world->store->context, p, hash);
 }
 
+static const char another_site[] = "which belongs to another site";
+
 const char *mdm_enrollment_elsewhere(const mdm_world_t *world, const mdm_enrollment_t *row)
 {
-    return strcmp(row->site, world->site) != 0 ? "which belongs to another site" : NULL;
+    if (strcmp(row->site, world->site) != 0)
+        return another_site;
+    if (world->others == NULL || strcmp(row->rules, world->rules) == 0)
+        return NULL;
+    for (int i = 0; i < world->others->nelts; i++)
+        if (strcmp(row->rules, APR_ARRAY_IDX(world->others, i, const char *)) == 0)
+            return "which another virtual host let in, by other rules (MDMEnrollRequire, "
+                   "MDMEnrollDirectory, MDMEnrollIdentity and the like)";
+    return NULL;
 }
 
 const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row)
 {
-    const char *elsewhere = mdm_enrollment_elsewhere(world, row);
-
-    if (elsewhere != NULL)
-        return elsewhere;
+    if (strcmp(row->site, world->site) != 0)
+        return another_site;
     if (strcmp(row->rules, world->rules) != 0)
         return "which was offered under other rules (MDMEnrollRequire, MDMEnrollDirectory, "
                "MDMEnrollDeviceCA and the like)";

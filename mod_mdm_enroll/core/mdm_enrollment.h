@@ -304,6 +304,9 @@ typedef struct mdm_world_t {
      */
     const char *site;
     const char *rules;
+    /* Rules (const char *) by which other virtual hosts let devices in at the same site; NULL: none
+     */
+    const apr_array_header_t *others;
     int notify; /* 1: the site is told of each enrollment (mdm_notice.h) */
     void *context;
     apr_int64_t (*now)(void *context); /* seconds since 1970, UTC */
@@ -375,7 +378,8 @@ mdm_result_t mdm_enrollment_advance(apr_pool_t *p, const mdm_world_t *world, mdm
  * NULL if it was offered here. */
 const char *mdm_enrollment_foreign(const mdm_world_t *world, const mdm_enrollment_t *row);
 
-/* The same, where rules do not count. */
+/* The same for a row that is delivered. Its rules may have been changed since, but those of another
+ * virtual host, as it is now, are not got round by coming here. */
 const char *mdm_enrollment_elsewhere(const mdm_world_t *world, const mdm_enrollment_t *row);
 
 /* What certificates call its device: the UDID; the enrollment's id where none is known. */

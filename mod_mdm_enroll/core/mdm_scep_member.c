@@ -29,6 +29,7 @@ mdm_result_t mdm_scep_find_member(apr_pool_t *p, const mdm_trust_t *trust, const
     const char *fingerprint = mdm_x509_fingerprint(p, signer);
     mdm_certificate_t *recorded = NULL;
     mdm_enrollment_t *row = NULL;
+    const char *elsewhere;
     mdm_issuer_t issuer;
     mdm_result_t r = mdm_trust_judge(trust, p, signer, world->now(world->context), &issuer);
 
@@ -49,11 +50,11 @@ mdm_result_t mdm_scep_find_member(apr_pool_t *p, const mdm_trust_t *trust, const
     r = store->enrollment_get(store->context, p, recorded->enrollment, &row);
     if (r.kind != MDM_OK)
         return r;
-    if (row == NULL || strcmp(row->site, world->site) != 0)
+    elsewhere = row == NULL ? "which is gone" : mdm_enrollment_elsewhere(world, row);
+    if (elsewhere != NULL)
         return mdm_result_make(p, MDM_MSG_SCEP_SIGNER,
-                               "the signer with serial number %s is of enrollment %s, which %s",
-                               recorded->serial, recorded->enrollment,
-                               row == NULL ? "is gone" : "belongs to another site");
+                               "the signer with serial number %s is of enrollment %s, %s",
+                               recorded->serial, recorded->enrollment, elsewhere);
     if (mdm_enrollment_is_ended(row))
         return mdm_result_make(p, MDM_MSG_CERTIFICATE_REVOKED,
                                "enrollment %s of the signer with serial number %s was ended by an "

@@ -254,6 +254,10 @@ mdm_result_t mdm_update_push(apr_pool_t *p, const mdm_ota_settings_t *settings,
     if (row == NULL || mdm_enrollment_is_ended(row))
         return unknown(&turn, udid, serial, "there is none");
     mdm_turn_found(&turn, row);
+    why = mdm_enrollment_elsewhere(world, row);
+    if (why != NULL)
+        return unknown(&turn, udid, serial,
+                       apr_psprintf(p, "it is of enrollment %s, %s", row->id, why));
     r = find_recipient(&turn, row, &why);
     if (r.kind != MDM_OK)
         return r;

@@ -150,6 +150,7 @@ typedef struct mdm_site_t {
     mdm_scep_settings_t scep;               /* scep.rules.ca is NULL where there is no CA */
     const char *identity;                   /* mdm_world_t.site */
     const char *rules;                      /* mdm_world_t.rules */
+    const apr_array_header_t *others;       /* mdm_world_t.others; set once all vhosts are made */
     const mdm_signer_t *signer;             /* of profiles; set in post_config */
     const apr_array_header_t *requirements; /* mdm_requirement_t * */
     const apr_array_header_t *serial_rules; /* mdm_serial_rule_t * */
@@ -386,6 +387,10 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
 /* The site of a vhost without endpoints that only asks which device a client certificate is of:
  * store, directory, and whose certificates count. No private key is read. */
 mdm_site_t *mdm_conf_make_guard(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf);
+
+/* Once all vhosts are made: tell each the rules of the others that let devices in at the same site on
+ * the same store. conf_others.c. */
+void mdm_conf_make_others(apr_pool_t *p, const server_rec *main_server);
 
 /* What keeps "Require mdm-device" from ever admitting anybody: told where it is written in a vhost,
  * or where it is for all and no vhost can have a use for it. 1 if this vhost can. conf_guard.c. */

@@ -500,6 +500,7 @@ static int check_all(apr_pool_t *p, apr_pool_t *ptemp, server_rec *main_server,
         tell_no_https(&check, conf, first_endpoint(NULL, conf, 0));
     }
     check_guards(&check, p, main_server);
+    mdm_conf_make_others(p, main_server);
     mdm_conf_server(main_server)->keys_wait = mdm_key_ring_deferred(check.keys);
     return !check.problems;
 }

@@ -135,6 +135,7 @@ static void make_call(mdm_call_t *call, request_rec *r, const mdm_site_t *site)
     call->world.store = site->store;
     call->world.site = site->identity;
     call->world.rules = site->rules;
+    call->world.others = site->others;
     call->world.notify = site->notify != NULL;
     if (site->directory) {
         call->users.r = r;

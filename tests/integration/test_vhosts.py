@@ -95,6 +95,19 @@ def test_rules_of_another_host(hosts):
     walk.device_url = own
     walk.deliver()
 
+    # Nor does it get updates there, as what it is not.
+    hosts.expect("CERTIFICATE_UNKNOWN")
+    walk.age()
+    walk.device.attributes["PRODUCT"] = "iPhone17,2"
+    with unchanged(hosts.database):
+        walk.device_url = hosts.url(DEVICE)
+        refused(hosts, walk.post(walk.device.message(signer=walk.enrolled_with, md="sha256"), phase=3),
+                "CERTIFICATE_UNKNOWN")
+    assert "which another virtual host let in" in hosts.log.text()
+    walk.device.attributes["PRODUCT"] = "iPad14,1"
+    walk.device_url = own
+    walk.update()
+
 
 # What one host has and the other has not; and what is then said of an enrollment of the other.
 DIFFERENCES = {

@@ -189,6 +189,11 @@ static void test_renewal_is_for_members(void **state)
     the_row()->site = "another";
     renewal_refused(&opts, MDM_MSG_SCEP_SIGNER);
     the_row()->site = FAKE_SITE;
+    fake->world.others = apr_array_make(pki_pool, 1, sizeof(const char *));
+    APR_ARRAY_PUSH((apr_array_header_t *)fake->world.others, const char *) = "another vhost's";
+    the_row()->rules = "another vhost's";
+    renewal_refused(&opts, MDM_MSG_SCEP_SIGNER);
+    the_row()->rules = FAKE_RULES;
     opts.signer_cert = pki_cert("/CN=device", key, NULL, NULL, NULL);
     renewal_refused(&opts, MDM_MSG_SCEP_SIGNER);
     opts.signer_cert = pki_cert("/CN=not recorded", key, signer.cert, ca_key, NULL);

@@ -386,6 +386,24 @@ static mdm_result_t push(ota_site_t *site, const char *udid, const char *serial)
                            serial, &site->reply, &site->facts);
 }
 
+/* Another virtual host of the same site let it in, and still does so by its own rules. */
+static void rules_of_another_vhost(void **state)
+{
+    ota_site_t *site = ota_site_delivered(1);
+    apr_array_header_t *others = apr_array_make(pki_pool, 1, sizeof(const char *));
+
+    (void)state;
+    APR_ARRAY_PUSH(others, const char *) = "rules of another";
+    site->fake->world.others = others;
+    ota_stored(site)->rules = "rules of another";
+    ota_assert_refused(site, ota_update_message(site->fake->clock), MDM_MSG_CERTIFICATE_UNKNOWN);
+    assert_int_equal(push(site, OTA_UDID, NULL).message, MDM_MSG_UPDATE_UNKNOWN);
+    assert_null(site->reply.body);
+    assert_string_equal(ota_stored(site)->rules, "rules of another");
+    ota_stored(site)->rules = "rules of before";
+    assert_updated(site);
+}
+
 static void an_mdm_server_fetches(void **state)
 {
     ota_site_t *site = ota_site_delivered(1);
@@ -465,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_store_that_fails),
         cmocka_unit_test(who_is_refused),
         cmocka_unit_test(rules_of_today_count),
+        cmocka_unit_test(rules_of_another_vhost),
         cmocka_unit_test(what_the_device_says_of_its_system),
         cmocka_unit_test(past_its_end),
         cmocka_unit_test(ten_a_day),
