@@ -45,8 +45,9 @@ mdm_result_t mdm_limit_begin(apr_pool_t *p, const mdm_world_t *world, const mdm_
                              const mdm_enrollment_t *row, const char *udid,
                              mdm_limit_taken_t *taken);
 
-/* Phase 3, before the row moves: keep the place of the row's device, or take one, where it was lost
- * meanwhile (an administrator ended the enrollment that it stood for). */
+/* Phase 3 and updates, before the row moves: keep the place of the row's device, or take one, where
+ * it was lost meanwhile (an administrator ended the enrollment that it stood for, or the device was
+ * enrolled by another user). */
 mdm_result_t mdm_limit_deliver(apr_pool_t *p, const mdm_world_t *world, const mdm_limits_t *limits,
                                const mdm_enrollment_t *row, mdm_limit_taken_t *taken);
 

@@ -3,8 +3,6 @@
  */
 #include "mdm_scep_member.h"
 
-#include <string.h>
-
 #include "mdm_base64.h"
 #include "mdm_x509.h"
 

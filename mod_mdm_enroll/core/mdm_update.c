@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Updates. Depends on mdm_turn, mdm_terms, mdm_notice, mdm_scep_member.
+ * Updates. Depends on mdm_limit, mdm_turn, mdm_terms, mdm_notice, mdm_scep_member.
  */
 #include "mdm_update.h"
 
@@ -7,6 +7,7 @@
 
 #include <apr_strings.h>
 
+#include "mdm_limit.h"
 #include "mdm_notice.h"
 #include "mdm_scep_member.h"
 #include "mdm_terms.h"
@@ -149,6 +150,7 @@ static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
 {
     mdm_ota_reply_t made = {NULL, 0};
     mdm_identity_made_t identity;
+    mdm_limit_taken_t taken;
     const char *terms = "";
     mdm_result_t r = check_count(turn, row);
 
@@ -161,11 +163,17 @@ static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
         r = check_terms(turn, row, terms);
     if (r.kind != MDM_OK)
         return r;
+    /* The device may have lost its place to another user's enrollment meanwhile. */
+    r = mdm_limit_deliver(turn->p, turn->world, &turn->settings->limits, row, &taken);
+    if (r.kind != MDM_OK)
+        return r;
     row->terms = terms;
     row->rules = turn->world->rules; /* it was let in by these */
     r = commit(turn, row, &identity, occasion, signed_at, updated_before);
-    if (r.kind != MDM_OK)
+    if (r.kind != MDM_OK) {
+        mdm_limit_give_back(turn->p, turn->world, &taken);
         return r;
+    }
     turn->facts->event = mdm_event_name(MDM_EVENT_UPDATED);
     *reply = made;
     return r;

@@ -32,8 +32,9 @@ apr_int64_t mdm_update_signed_at(apr_int64_t signing_time, apr_int64_t now);
  * is not revoked. Proved here: it is the row's identity, and the row was not ended
  * (MDM_MSG_CERTIFICATE_*); the message is new (MDM_MSG_ENROLLMENT_STATE); device, TLS certificate,
  * policy and directory as in phase 3; not too many (MDM_MSG_UPDATE_TOO_MANY); nothing that devices
- * refuse to change (MDM_MSG_UPDATE_TERMS). Of several copies at once one wins. The rules, the terms
- * and what the device says of its system are the row's from then on. */
+ * refuse to change (MDM_MSG_UPDATE_TERMS); a place among the user's devices, kept, or taken again
+ * where another user's enrollment freed it (MDM_MSG_LIMIT_DEVICES). Of several copies at once one
+ * wins. The rules, the terms and what the device says of its system are the row's from then on. */
 mdm_result_t mdm_update_device(const struct mdm_turn_t *turn, mdm_enrollment_t *row,
                                mdm_ota_reply_t *reply);
 

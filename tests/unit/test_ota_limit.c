@@ -193,6 +193,61 @@ static void no_reply_no_place(void **state)
     assert_int_equal(claims(site), 0);
 }
 
+/* Enrolled by anna; then bert enrolled it, which freed her place, and she took another device. */
+static void update_without_a_place(void **state)
+{
+    ota_site_t *site = limited(ota_site_delivered(1));
+    mdm_claim_t own = claim_of_another(site, MDM_CLAIM_DEVICES), berts = own;
+    apr_int64_t signed_at = ota_stored(site)->signed_at;
+    int challenges = site->fake->store->challenges->nelts;
+
+    (void)state;
+    berts.user = "bert";
+    berts.holder = OTA_UDID;
+    fake_claim_put(site->fake->store, &own);
+    fake_claim_put(site->fake->store, &berts);
+    assert_int_equal(ota_post(site, ota_update_message(site->fake->clock)).message,
+                     MDM_MSG_LIMIT_DEVICES);
+    assert_null(site->reply.body);
+    assert_int_equal(ota_stored(site)->signed_at, signed_at);
+    assert_int_equal(site->fake->store->challenges->nelts, challenges);
+    assert_string_equal(fake_store_refusal(site->fake->store, site->id), "MDM0404");
+    site->settings.limits.devices.most = 2;
+    assert_int_equal(ota_post(site, ota_update_message(site->fake->clock)).message, MDM_MSG_NONE);
+    assert_string_equal(device_claim(site)->enrollment, site->id);
+    assert_int_equal(claims(site), 3);
+}
+
+/* Also where it was enrolled before there was a limit, and where the limit is lower now. */
+static void update_keeps_the_place(void **state)
+{
+    ota_site_t *site = limited(ota_site_delivered(1));
+    mdm_claim_t other = claim_of_another(site, MDM_CLAIM_DEVICES);
+
+    (void)state;
+    fake_claim_put(site->fake->store, &other);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ota_post(site, ota_update_message(site->fake->clock)).message,
+                         MDM_MSG_NONE);
+        assert_non_null(device_claim(site));
+        assert_int_equal(claims(site), 2);
+        site->fake->clock++;
+    }
+}
+
+static void lost_update_gives_back(void **state)
+{
+    ota_site_t *site = limited(ota_site_delivered(1));
+
+    (void)state;
+    /* certificate, row, count, the devices, the challenge: then comes the write */
+    fake_store_rival(site->fake->store, 8, rival, (void *)site->id);
+    assert_int_equal(ota_post(site, ota_update_message(site->fake->clock)).message,
+                     MDM_MSG_ENROLLMENT_STATE);
+    assert_null(site->reply.body);
+    assert_int_equal(claims(site), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +260,9 @@ int main(void)
         cmocka_unit_test(lost_move_keeps_what_was_there),
         cmocka_unit_test(store_fails),
         cmocka_unit_test(no_reply_no_place),
+        cmocka_unit_test(update_without_a_place),
+        cmocka_unit_test(update_keeps_the_place),
+        cmocka_unit_test(lost_update_gives_back),
     };
 
     return cmocka_run_group_tests(tests, ota_setup, pki_teardown);
