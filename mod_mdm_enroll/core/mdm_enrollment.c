@@ -224,15 +224,24 @@ mdm_result_t mdm_challenge_find(apr_pool_t *p, const mdm_world_t *world, const c
     return mdm_result_ok();
 }
 
+/* It goes on into headers for what is behind httpd, environments of programs, and logs. */
+static int is_one_line(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return 0;
+    return 1;
+}
+
 static mdm_result_t check_user(apr_pool_t *p, const char *user)
 {
     apr_size_t len = user != NULL ? strlen(user) : 0;
 
-    if (len > 0 && len <= MAX_USER && mdm_plist_text_ok(user))
+    if (len > 0 && len <= MAX_USER && mdm_plist_text_ok(user) && is_one_line(user))
         return mdm_result_ok();
     return mdm_result_make(p, MDM_MSG_USER_NAME,
                            "user name \"%s\" of %" APR_SIZE_T_FMT
-                           " bytes: wanted is UTF-8 text of 1 to %d bytes",
+                           " bytes: wanted is one line of UTF-8 text, 1 to %d bytes",
                            mdm_result_quote(p, user, len), len, MAX_USER);
 }
 

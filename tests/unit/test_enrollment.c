@@ -121,7 +121,8 @@ static void offers_differ(void **state)
 static void offer_wants_a_user_name(void **state)
 {
     char *longest = apr_pcalloc(pki_pool, 258), *too_long = apr_pcalloc(pki_pool, 258);
-    const char *const bad[] = {NULL, "", "a\xff", "a\001b", too_long};
+    const char *const bad[] = {NULL,   "",      "a\xff", "a\001b", "a\nX-Role: admin",
+                               "a\tb", "a\x7f", too_long};
     fake_world_t *fake = fresh();
     mdm_enrollment_t *row;
     const char *secret;
