@@ -114,10 +114,12 @@ static mdm_result_t value_of(apr_pool_t *p, const mdm_tree_t *tree,
 
     if (r.kind != MDM_OK)
         return mdm_result_make(p, MDM_MSG_TEXT, "%s: %s", tree->path, r.log);
+    /* Not the value: what a file or an attribute gives may be a password. */
     if (!mdm_plist_text_ok(*value))
         return mdm_result_make(
-            p, MDM_MSG_TEXT, "%s, from \"%s\": \"%s\": wanted is UTF-8 text that XML can carry",
-            tree->path, mdm_text_source(tree->text), mdm_result_quote_text(p, *value));
+            p, MDM_MSG_TEXT, "%s, from \"%s\": wanted is UTF-8 text that XML can carry, not %s",
+            tree->path, mdm_text_source(tree->text),
+            strchr(*value, '\r') != NULL ? "with a carriage return" : "other bytes");
     return r;
 }
 

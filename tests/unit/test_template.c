@@ -204,10 +204,12 @@ static void failing_text_is_told_with_its_path(void **state)
     }
 }
 
-/* What a device says of itself may be anything. */
+/* What a device says of itself may be anything; so may what a file holds, and that may be secret.
+ */
 static void value_that_xml_cannot_carry_is_refused(void **state)
 {
-    static const char *const serials[] = {"a\rb", "\x01", "\xff", "\xed\xa0\x80"};
+    static const char *const serials[] = {"hidden\rb", "hidden\x01", "hidden\xff",
+                                          "hidden\xed\xa0\x80"};
     const mdm_template_t *template =
         good(PLIST(PAYLOADS(PAYLOAD("com.example.x", TEXT("t", "%{serial}")))));
 
@@ -221,6 +223,7 @@ static void value_that_xml_cannot_carry_is_refused(void **state)
         r = mdm_template_append(pki_pool, template, IDENTIFIER, &target, mdm_plist_array(pki_pool));
         assert_int_equal(r.message, MDM_MSG_TEXT);
         assert_non_null(strstr(r.log, "wanted is UTF-8 text that XML can carry"));
+        assert_null(strstr(r.log, "hidden"));
     }
 }
 
