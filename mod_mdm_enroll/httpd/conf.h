@@ -388,8 +388,8 @@ mdm_site_t *mdm_conf_make(mdm_check_t *check, apr_pool_t *p, const mdm_server_co
  * store, directory, and whose certificates count. No private key is read. */
 mdm_site_t *mdm_conf_make_guard(mdm_check_t *check, apr_pool_t *p, const mdm_server_conf_t *conf);
 
-/* Once all vhosts are made: tell each the rules of the others that let devices in at the same site on
- * the same store. conf_others.c. */
+/* Once all vhosts are made: tell each the rules of the others that let devices in at the same site
+ * on the same store. conf_others.c. */
 void mdm_conf_make_others(apr_pool_t *p, const server_rec *main_server);
 
 /* What keeps "Require mdm-device" from ever admitting anybody: told where it is written in a vhost,
