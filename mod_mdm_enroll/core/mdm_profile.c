@@ -318,6 +318,19 @@ mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *s
     return r;
 }
 
+mdm_result_t mdm_profile_mdm(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                             const mdm_world_t *world, const mdm_enrollment_t *row,
+                             const mdm_plist_t **payload)
+{
+    const mdm_schema_target_t target = target_of(world, row);
+    mdm_plist_t *payloads = mdm_plist_array(p);
+    mdm_result_t r = append_mdm(p, settings, &target, "", "", payloads);
+
+    if (r.kind == MDM_OK)
+        *payload = mdm_plist_item(payloads, 0);
+    return r;
+}
+
 mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,
                                     const mdm_world_t *world, const mdm_enrollment_t *row,
                                     const unsigned char *encrypted, apr_size_t encrypted_len,

@@ -94,6 +94,12 @@ mdm_result_t mdm_profile_payloads(apr_pool_t *p, const mdm_profile_settings_t *s
                                   const mdm_credential_t *identity, const char **xml,
                                   apr_size_t *len);
 
+/* The payload com.apple.mdm of it alone, without UUIDs, before there is an identity. MDM_MSG_TEXT.
+ */
+mdm_result_t mdm_profile_mdm(apr_pool_t *p, const mdm_profile_settings_t *settings,
+                             const struct mdm_world_t *world, const struct mdm_enrollment_t *row,
+                             const mdm_plist_t **payload);
+
 /* Phase 3, the outside: Configuration with EncryptedPayloadContent. For a Mac, PayloadScope is
  * System unless it is set. */
 mdm_result_t mdm_profile_enrollment(apr_pool_t *p, const mdm_profile_settings_t *settings,

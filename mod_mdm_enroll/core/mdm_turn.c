@@ -109,6 +109,20 @@ mdm_identity_context_t mdm_turn_identity_context(const mdm_turn_t *turn)
         .world = turn->world, .scep_url = turn->request->scep_url, .ca = turn->settings->ca};
 }
 
+mdm_result_t mdm_turn_terms(const mdm_turn_t *turn, const mdm_enrollment_t *row, const char **terms)
+{
+    const mdm_profile_settings_t *profile = NULL;
+    const mdm_plist_t *payload = NULL;
+    mdm_result_t r =
+        mdm_profile_choose(turn->p, &turn->settings->profile, turn->world, row, &profile);
+
+    if (r.kind == MDM_OK)
+        r = mdm_profile_mdm(turn->p, profile, turn->world, row, &payload);
+    if (r.kind == MDM_OK)
+        *terms = mdm_terms_of_payload(turn->p, profile->identifier, payload);
+    return r;
+}
+
 mdm_result_t mdm_turn_enrollment_reply(const mdm_turn_t *turn, const mdm_enrollment_t *row,
                                        mdm_identity_made_t *made, mdm_ota_reply_t *reply,
                                        const char **terms)

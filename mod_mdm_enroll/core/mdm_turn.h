@@ -50,6 +50,11 @@ mdm_result_t mdm_turn_sign(apr_pool_t *p, const mdm_ota_request_t *request, cons
 /* What identities are made from. */
 mdm_identity_context_t mdm_turn_identity_context(const mdm_turn_t *turn);
 
+/* What the enrollment profile would say that no update may change (mdm_terms): no key is made and
+ * no service asked for it. */
+mdm_result_t mdm_turn_terms(const mdm_turn_t *turn, const mdm_enrollment_t *row,
+                            const char **terms);
+
 /* The enrollment profile: payloads with a fresh identity for the MDM server, which is still to be
  * stored (mdm_identity_store), encrypted to turn->signer, signed; and what it says that no update
  * may change (mdm_terms). */

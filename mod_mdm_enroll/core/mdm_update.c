@@ -156,20 +156,21 @@ static mdm_result_t update(const mdm_turn_t *turn, mdm_enrollment_t *row, const 
 
     if (r.kind == MDM_OK)
         r = mdm_enrollment_allowed(turn->p, turn->world, row, turn->device);
-    if (r.kind != MDM_OK)
-        return r;
-    r = mdm_turn_enrollment_reply(turn, row, &identity, &made, &terms);
+    /* Who is refused is not counted, so it is before a key is made or a foreign CA's challenge
+     * asked for. */
+    if (r.kind == MDM_OK)
+        r = mdm_turn_terms(turn, row, &terms);
     if (r.kind == MDM_OK)
         r = check_terms(turn, row, terms);
-    if (r.kind != MDM_OK)
-        return r;
     /* The device may have lost its place to another user's enrollment meanwhile. */
-    r = mdm_limit_deliver(turn->p, turn->world, &turn->settings->limits, row, &taken);
+    if (r.kind == MDM_OK)
+        r = mdm_limit_deliver(turn->p, turn->world, &turn->settings->limits, row, &taken);
     if (r.kind != MDM_OK)
         return r;
-    row->terms = terms;
+    r = mdm_turn_enrollment_reply(turn, row, &identity, &made, &row->terms);
     row->rules = turn->world->rules; /* it was let in by these */
-    r = commit(turn, row, &identity, occasion, signed_at, updated_before);
+    if (r.kind == MDM_OK)
+        r = commit(turn, row, &identity, occasion, signed_at, updated_before);
     if (r.kind != MDM_OK) {
         mdm_limit_give_back(turn->p, turn->world, &taken);
         return r;

@@ -326,11 +326,26 @@ static void ten_a_day(void **state)
     ota_assert_refused(site, ota_update_message(site->fake->clock), MDM_MSG_UPDATE_TOO_MANY);
 }
 
+static mdm_result_t count_questions(void *context, apr_pool_t *p, const mdm_enrollment_t *row,
+                                    mdm_purpose_t purpose, const char **challenge)
+{
+    (void)p;
+    (void)row;
+    (void)purpose;
+    ++*(int *)context;
+    *challenge = "foreign";
+    return mdm_result_ok();
+}
+
 static void terms(void **state)
 {
     ota_site_t *site = ota_site_delivered(1);
     mdm_profile_settings_t *profile = &site->settings.profile;
     const char *kept = ota_stored(site)->terms;
+    int questions = 0;
+    const mdm_challenge_source_t source = {.context = &questions, .ask = count_questions};
+    const mdm_identity_t foreign = {
+        .kind = MDM_IDENTITY_SCEP, .url = "https://scep.example.com/", .challenge = &source};
     mdm_result_t r;
 
     (void)state;
@@ -338,9 +353,12 @@ static void terms(void **state)
                         mdm_text_fixed(profile->server_url));
     assert_string_equal(mdm_terms_value(pki_pool, kept, "AccessRights"), "8191");
     profile->server_url = mdm_text_constant(pki_pool, "https://other.example.com/mdm");
+    site->settings.mdm_identity = &foreign;
     r = ota_post(site, ota_update_message(site->fake->clock));
     assert_int_equal(r.message, MDM_MSG_UPDATE_TERMS);
     assert_null(site->reply.body);
+    assert_int_equal(questions, 0); /* it may come again and again */
+    site->settings.mdm_identity = NULL;
     assert_non_null(strstr(r.log, "ServerURL is \"https://other.example.com/mdm\" now, was "
                                   "\"https://mdm.example.com/mdm\""));
     assert_string_equal(ota_stored(site)->terms, kept);
