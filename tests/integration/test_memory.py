@@ -3,8 +3,8 @@
 
 import concurrent.futures
 import contextlib
-import pathlib
 import os
+import pathlib
 import re
 import sqlite3
 
@@ -25,8 +25,8 @@ def resident(pid):
 
 
 def small_page_cache(site):
-    """Each of SQLite's handles keeps up to 2 MiB of the pages that it saw: with the rows grew what it
-    keeps, and hid what leaks. It keeps a few pages, by a word in the database's head."""
+    """Each of SQLite's handles keeps up to 2 MiB of the pages that it saw: with the rows grew what
+    it keeps, and hid what leaks. It keeps a few pages, by a word in the database's head."""
     path = site.database.path
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA default_cache_size = 20")
