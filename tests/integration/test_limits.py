@@ -233,11 +233,10 @@ def test_hourly(pair):
     assert len(claims(site, "hourly", "jürgen")) == LIMIT
 
 
+@pytest.mark.parametrize("pair", ["two processes, SQLite"], indirect=True)
 def test_lowered_limit(pair):
     """A restart with a lower limit: who is in stays in and may come again, nobody new gets in."""
     site = pair[0]
-    if len(pair) > 1:
-        pytest.skip("one httpd is enough")
     site.vhosts = lambda s: hosts(s).replace(f"devices {LIMIT}", "devices 1")
     site.reconfigure()
     site.httpd.graceful()
