@@ -232,11 +232,12 @@ def test_identity_of_phase_3(site, walk):
     assert 'is for "identity"' in line
 
 
-def test_other_cas(site, member):
+@HTTP2
+def test_other_cas(site, member, http2):
     """One that mod_ssl trusts, of the same name as the site's own; whatever the database says."""
-    site.refused("/all", member(site.other_ca, recorded=False))
-    site.refused("/all", member(site.other_ca))
-    site.refused("/all", member(recorded=False))
+    site.refused("/all", member(site.other_ca, recorded=False), http2=http2)
+    site.refused("/all", member(site.other_ca), http2=http2)
+    site.refused("/all", member(recorded=False), http2=http2)
     assert "no record" in site.log.lines(ID["DEVICE_REFUSED"])[-1]
 
 
@@ -253,8 +254,9 @@ def test_expired(site, member):
         time.sleep(3)
         site.expect("DEVICE_REFUSED", "AH01630")
         assert ask(opened) == (403, "")
-    with pytest.raises(Failed):
-        site.get("/all", identity)
+    for http2 in (False, True):
+        with pytest.raises(Failed):
+            site.get("/all", identity, http2=http2)
 
 
 def test_takes_hold_within_seconds(site, directory, member):
@@ -369,7 +371,8 @@ def test_user_removed(site, directory, member):
     with directory.without("erin"):
         assert site.get("/all", erin).status == 200
         site.httpd.graceful()
-        site.refused("/all", erin, "DIRECTORY_NO_USER")
+        for http2 in (False, True):
+            site.refused("/all", erin, "DIRECTORY_NO_USER", http2=http2)
 
 
 # --- out of reach --------------------------------------------------------------------------------
