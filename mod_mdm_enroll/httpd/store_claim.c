@@ -78,26 +78,12 @@ static int take_row(void *baton, apr_pool_t *p, const char *const *values)
     return 1;
 }
 
-/* Reading is harmless, so a second connection is tried. */
-static mdm_result_t read_rows(void *context, apr_pool_t *p, const char **args, int nargs,
-                              list_t *list)
+static void forget_rows(void *baton)
 {
-    for (int attempt = 0;; attempt++) {
-        const char *error = NULL;
-        mdm_dbd_handle_t *handle;
-        int rc;
-        mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
+    list_t *list = baton;
 
-        if (r.kind != MDM_OK)
-            return r;
-        apr_array_clear(list->claims);
-        rc = mdm_dbd_select(handle, p, select_claims, nargs, args, COLUMNS, take_row, list, &error);
-        mdm_dbd_release(handle, rc != 0);
-        if (rc == 0)
-            return mdm_result_ok();
-        if (attempt > 0)
-            return mdm_sql_unavailable(p, "reading claims", error);
-    }
+    list->bad = NULL;
+    apr_array_clear(list->claims);
 }
 
 static mdm_result_t claim_list(void *context, apr_pool_t *p, const char *site, const char *kind,
@@ -106,7 +92,8 @@ static mdm_result_t claim_list(void *context, apr_pool_t *p, const char *site, c
     const mdm_claim_t key = {.site = site, .kind = kind, .user = user};
     const char *args[] = {site, kind, user};
     list_t list = {p, &key, apr_array_make(p, 8, sizeof(mdm_claim_t)), NULL};
-    mdm_result_t r = read_rows(context, p, args, MDM_SQL_COUNT(args), &list);
+    mdm_result_t r = mdm_sql_read_rows(context, p, "reading claims", select_claims, args,
+                                       MDM_SQL_COUNT(args), COLUMNS, take_row, forget_rows, &list);
 
     if (r.kind == MDM_OK && list.bad != NULL)
         return mdm_sql_bad_row(p, "claim", list.bad,
@@ -200,7 +187,7 @@ static mdm_result_t claim_sweep(void *context, apr_pool_t *p, const char *site, 
     return mdm_sql_change(context, p, "sweeping claims", sweep_unfinished, &time, 1, &rows);
 }
 
-void mdm_store_claim(mdm_store_t *store)
+void mdm_store_fill_claim(mdm_store_t *store)
 {
     store->claim_list = claim_list;
     store->claim_missing = claim_missing;

@@ -8,6 +8,6 @@
 #include "../core/mdm_enrollment.h"
 
 /* Fill in the claim_ functions of a store whose context is a mdm_dbd_pool_t *. */
-void mdm_store_claim(mdm_store_t *store);
+void mdm_store_fill_claim(mdm_store_t *store);
 
 #endif

@@ -439,17 +439,11 @@ static mdm_result_t certificate_each_revoked(void *context, apr_pool_t *p, const
     const char *args[] = {mdm_sql_decimal(p, revoked_before), mdm_sql_decimal(p, valid_after),
                           issuer};
     visit_t each = {visit, baton, mdm_result_ok()};
-    const char *error = NULL;
-    mdm_dbd_handle_t *handle;
-    int rc;
-    mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
+    mdm_result_t r =
+        mdm_sql_read_rows(context, p, "reading revoked certificates", select_revoked, args,
+                          MDM_SQL_COUNT(args), CERTIFICATE_COLUMNS, visit_row, NULL, &each);
 
-    if (r.kind != MDM_OK)
-        return r;
-    rc = mdm_dbd_select(handle, p, select_revoked, MDM_SQL_COUNT(args), args, CERTIFICATE_COLUMNS,
-                        visit_row, &each, &error);
-    mdm_dbd_release(handle, rc != 0);
-    return rc == 0 ? each.result : mdm_sql_unavailable(p, "reading revoked certificates", error);
+    return r.kind == MDM_OK ? each.result : r;
 }
 
 /* --- all --- */
@@ -496,9 +490,9 @@ const mdm_store_t *mdm_store_dbd(apr_pool_t *p, mdm_dbd_pool_t *pool)
         .certificate_each_revoked = certificate_each_revoked,
         .sweep = sweep,
     };
-    mdm_store_claim(store);
-    mdm_store_device(store);
+    mdm_store_fill_claim(store);
+    mdm_store_fill_device(store);
     mdm_store_fill_notification(store);
-    mdm_store_update(store);
+    mdm_store_fill_update(store);
     return store;
 }

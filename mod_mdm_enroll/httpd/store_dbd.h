@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The store of core on dbd_pool: all SQL of the module but that of store_schema. Depends on
- * dbd_pool and core's mdm_enrollment.
+ * The store of core on dbd_pool, filled in by this and the other store_*.c. Depends on dbd_pool and
+ * core's mdm_enrollment.
  */
 #ifndef MDM_STORE_DBD_H
 #define MDM_STORE_DBD_H

@@ -102,7 +102,7 @@ static mdm_result_t certificate_end_older(void *context, apr_pool_t *p,
                           MDM_SQL_COUNT(args), ended);
 }
 
-void mdm_store_device(mdm_store_t *store)
+void mdm_store_fill_device(mdm_store_t *store)
 {
     store->sighting_get = sighting_get;
     store->certificate_end_older = certificate_end_older;

@@ -7,6 +7,6 @@
 #include "../core/mdm_enrollment.h"
 
 /* Fill in sighting_get and certificate_end_older; the context is that of mdm_store_dbd(). */
-void mdm_store_device(mdm_store_t *store);
+void mdm_store_fill_device(mdm_store_t *store);
 
 #endif

@@ -63,6 +63,29 @@ mdm_result_t mdm_sql_change(void *context, apr_pool_t *p, const char *what, cons
     return rc == 0 ? mdm_result_ok() : mdm_sql_unavailable(p, what, error);
 }
 
+mdm_result_t mdm_sql_read_rows(void *context, apr_pool_t *p, const char *what, const char *sql,
+                               const char **args, int nargs, int columns, mdm_dbd_visit_t *visit,
+                               void (*restart)(void *baton), void *baton)
+{
+    for (int attempt = 0;; attempt++) {
+        const char *error = NULL;
+        mdm_dbd_handle_t *handle;
+        int rc;
+        mdm_result_t r = mdm_dbd_acquire(context, p, &handle);
+
+        if (r.kind != MDM_OK)
+            return r;
+        if (restart)
+            restart(baton);
+        rc = mdm_dbd_select(handle, p, sql, nargs, args, columns, visit, baton, &error);
+        mdm_dbd_release(handle, rc != 0);
+        if (rc == 0)
+            return mdm_result_ok();
+        if (attempt > 0 || !restart)
+            return mdm_sql_unavailable(p, what, error);
+    }
+}
+
 /* One row. Reading is harmless, so a second connection is tried. */
 mdm_result_t mdm_sql_read_row(void *context, apr_pool_t *p, const char *what, const char *sql,
                               const char **args, int nargs, const char **values, int columns,

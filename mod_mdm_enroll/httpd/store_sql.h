@@ -42,6 +42,12 @@ mdm_result_t mdm_sql_read_row(void *pool, apr_pool_t *p, const char *what, const
 mdm_result_t mdm_sql_find(void *pool, apr_pool_t *p, const char *what, const char *sql,
                           const char *key, const char **values, int columns, int *found);
 
+/* Every row of columns texts, in turn. restart is called before each try, to forget what was
+ * visited by the one before; NULL where that cannot be taken back: then there is one try. */
+mdm_result_t mdm_sql_read_rows(void *pool, apr_pool_t *p, const char *what, const char *sql,
+                               const char **args, int nargs, int columns, mdm_dbd_visit_t *visit,
+                               void (*restart)(void *baton), void *baton);
+
 /* A row with one number. */
 mdm_result_t mdm_sql_read_count(void *pool, apr_pool_t *p, const char *what, const char *sql,
                                 const char **args, int nargs, int *count);

@@ -65,7 +65,7 @@ static mdm_result_t challenge_count(void *context, apr_pool_t *p, const char *en
                               args, MDM_SQL_COUNT(args), count);
 }
 
-void mdm_store_update(mdm_store_t *store)
+void mdm_store_fill_update(mdm_store_t *store)
 {
     store->enrollment_by_device = enrollment_by_device;
     store->enrollment_update = enrollment_update;

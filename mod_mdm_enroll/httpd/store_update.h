@@ -8,6 +8,6 @@
 #include "../core/mdm_enrollment.h"
 
 /* Fill in enrollment_by_device, enrollment_update and challenge_count; the rest is there. */
-void mdm_store_update(mdm_store_t *store);
+void mdm_store_fill_update(mdm_store_t *store);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "mdm_schema.h"
 #include "pki.h"
+#include "text_fixture.h"
 
 #define MDM "com.apple.mdm"
 #define SCEP "com.apple.security.scep"
@@ -28,15 +29,7 @@ static const mdm_schema_target_t anything;
 static const char *set(const char *payload, const char *key, const char *values,
                        mdm_setting_t **setting)
 {
-    char *copy = apr_pstrdup(pki_pool, values), *last;
-    const char *list[8];
-    int count = 0;
-
-    if (values[0] == '\0')
-        list[count++] = "";
-    for (char *v = apr_strtok(copy, "|", &last); v != NULL; v = apr_strtok(NULL, "|", &last))
-        list[count++] = v;
-    return mdm_schema_setting(pki_pool, payload, key, list, count, NULL, setting);
+    return text_setting(payload, key, values, NULL, setting);
 }
 
 static void every_settable_key(void **state)

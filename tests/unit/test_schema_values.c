@@ -27,15 +27,7 @@ static mdm_enrollment_t row = {.user = "anna", .serial = "C02<&>"};
 static const char *read_words(const char *payload, const char *key, const char *values,
                               mdm_setting_t **setting)
 {
-    char *copy = apr_pstrdup(pki_pool, values), *last;
-    const char *list[8];
-    int count = 0;
-
-    if (values[0] == '\0')
-        list[count++] = "";
-    for (char *v = apr_strtok(copy, "|", &last); v != NULL; v = apr_strtok(NULL, "|", &last))
-        list[count++] = v;
-    return mdm_schema_setting(pki_pool, payload, key, list, count, &text_compiler, setting);
+    return text_setting(payload, key, values, &text_compiler, setting);
 }
 
 static apr_array_header_t *add(apr_array_header_t *list, const char *payload, const char *key,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * For unit tests: expressions of two variables. Depends on core.
+ * For unit tests: expressions of two variables. Depends on core and pki.
  */
 #include "text_fixture.h"
 
 #include <string.h>
 
 #include <apr_strings.h>
+
+#include "pki.h"
 
 static const char *compile(void *context, apr_pool_t *p, const char *source,
                            const void **expression)
@@ -30,3 +32,17 @@ static mdm_result_t evaluate(void *context, apr_pool_t *p, const void *expressio
 
 const mdm_text_compiler_t text_compiler = {NULL, compile};
 const mdm_text_evaluator_t text_evaluator = {NULL, evaluate};
+
+const char *text_setting(const char *payload, const char *key, const char *values,
+                         const mdm_text_compiler_t *compiler, mdm_setting_t **setting)
+{
+    char *copy = apr_pstrdup(pki_pool, values), *last;
+    const char *list[8];
+    int count = 0;
+
+    if (values[0] == '\0')
+        list[count++] = "";
+    for (char *v = apr_strtok(copy, "|", &last); v != NULL; v = apr_strtok(NULL, "|", &last))
+        list[count++] = v;
+    return mdm_schema_setting(pki_pool, payload, key, list, count, compiler, setting);
+}
